@@ -1,0 +1,72 @@
+import type pg from "pg";
+import type { Change, TableName } from "../change/change.ts";
+import { memberName, members } from "../decode/json-scan.ts";
+import { SluiceError } from "../errors/sluice-error.ts";
+import { readTable, type ReadTable } from "./read-table.ts";
+import { planKey, planShape, requireKey, type ShapePlan } from "./shape-plan.ts";
+
+/**
+ * What the read database's tables look like, read when first needed and again after `forget`. Plans are kept by the
+ * fingerprint of the change's column names, so that names are compared once and not for each row.
+ */
+export class Catalog {
+  private readonly pool: pg.Pool;
+  private readonly tables = new Map<string, { readonly table: ReadTable; readonly plans: Map<string, ShapePlan> }>();
+
+  constructor(pool: pg.Pool) {
+    this.pool = pool;
+  }
+
+  /** The plan of each change, in order. Throws TABLE_MISSING and what the plans throw, with `entryIndex` as place. */
+  async plan(change: Change): Promise<ShapePlan> {
+    const known = this.tables.get(change.table.id)?.plans.get(planKeyOf(change));
+    return known ?? (await this.makePlan(change));
+  }
+
+  /** The plan if it is known: what all but the first change of a shape need, without waiting. */
+  knownPlan(change: Change): ShapePlan | undefined {
+    return this.tables.get(change.table.id)?.plans.get(planKeyOf(change));
+  }
+
+  forget(): void {
+    this.tables.clear();
+  }
+
+  private async makePlan(change: Change): Promise<ShapePlan> {
+    const entry = await this.table(change.table);
+    const keyNames = change.key === undefined ? undefined : namesOf(Buffer.from(change.key));
+    const plan = makePlan(change, entry.table, keyNames);
+    entry.plans.set(planKeyOf(change), plan);
+    return plan;
+  }
+
+  private async table(name: TableName): Promise<{ readonly table: ReadTable; readonly plans: Map<string, ShapePlan> }> {
+    const known = this.tables.get(name.id);
+    if (known !== undefined) return known;
+    const table = await readTable(this.pool, name);
+    if (table === undefined) {
+      throw new SluiceError("TABLE_MISSING", `the read database has no table ${name.id}`, { place: { table: name.id } });
+    }
+    const entry = { table, plans: new Map<string, ShapePlan>() };
+    this.tables.set(name.id, entry);
+    return entry;
+  }
+}
+
+function planKeyOf(change: Change): string {
+  return change.op === "t" ? "t" : `${change.op === "d" ? "d" : "i"}${change.key === undefined ? "-" : "k"}${change.shape}`;
+}
+
+function makePlan(change: Change, table: ReadTable, keyNames: readonly string[] | undefined): ShapePlan {
+  if (change.op === "t") return planShape(table, []);
+  if (keyNames === undefined && (change.op === "d" || change.op === "u")) {
+    throw new SluiceError("TABLE_WITHOUT_KEY", `${table.name.id} has no key`, { place: { table: table.name.id } });
+  }
+  if (change.op === "d") return planKey(table, keyNames ?? []);
+  requireKey(table, keyNames);
+  return planShape(table, namesOf(change.image ?? Buffer.from("{}")));
+}
+
+function namesOf(object: Buffer): string[] {
+  return members(object).map((member) => memberName(object, member));
+}

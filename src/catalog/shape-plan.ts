@@ -1,0 +1,57 @@
+import { SluiceError } from "../errors/sluice-error.ts";
+import type { ReadColumn, ReadTable } from "./read-table.ts";
+
+/** How images with the same column names are written to one table: the columns of both, generated ones left out. */
+export interface ShapePlan {
+  readonly table: ReadTable;
+  readonly columns: readonly WrittenColumn[];
+  /** Some column of the table has a form for unchanged large values. */
+  readonly mayLackValues: boolean;
+}
+
+export type WrittenColumn = ReadColumn & { readonly codec: NonNullable<ReadColumn["codec"]> };
+
+/**
+ * Throws COLUMN_MISSING when the image has a column that the table lacks: leaving it out would drop data (I8). A column that
+ * only the table has is left alone (I7).
+ */
+export function planShape(table: ReadTable, names: readonly string[]): ShapePlan {
+  const place = { table: table.name.id };
+  if (!table.prepared) throw new SluiceError("TABLE_NOT_PREPARED", `${table.name.id} is not prepared`, { place });
+  const columns: WrittenColumn[] = [];
+  for (const name of names) {
+    const column = table.columns.get(name);
+    if (column === undefined) {
+      const message = `${table.name.id} has no column ${name}`;
+      throw new SluiceError("COLUMN_MISSING", message, { place: { ...place, column: name } });
+    }
+    if (!column.generated) columns.push(written(table, column));
+  }
+  return { table, columns, mayLackValues: columns.some((column) => column.placeholders.length > 0) };
+}
+
+/** The plan of a delete: nothing but the key's columns. */
+export function planKey(table: ReadTable, names: readonly string[]): ShapePlan {
+  requireKey(table, names);
+  return planShape(table, names);
+}
+
+/** Throws unless the change's key columns are the table's primary key, in any order. */
+export function requireKey(table: ReadTable, names: readonly string[] | undefined): void {
+  const place = { table: table.name.id, keyColumns: names ?? [] };
+  if (names === undefined && table.key.length === 0) return;
+  if (names !== undefined && names.length === table.key.length && names.every((name) => table.key.includes(name))) return;
+  throw new SluiceError(
+    "KEY_MISMATCH",
+    `changes of ${table.name.id} have the key (${names?.join(", ") ?? ""}), the read database's table (${table.key.join(", ")})`,
+    { place },
+  );
+}
+
+function written(table: ReadTable, column: ReadColumn): WrittenColumn {
+  const { codec } = column;
+  if (codec !== undefined) return { ...column, codec };
+  throw new SluiceError("TYPE_UNSUPPORTED", `${table.name.id}.${column.name} has the type ${column.type.sql}`, {
+    place: { table: table.name.id, column: column.name },
+  });
+}

@@ -1,0 +1,31 @@
+/** A table as Debezium's source block names it; one object per table, so it can be compared by identity. */
+export interface TableName {
+  readonly schema: string;
+  readonly table: string;
+  /** schema.table */
+  readonly id: string;
+}
+
+export type Operation = "c" | "u" | "r" | "d" | "t";
+
+/** One decoded insert, update, delete, truncate or snapshot read. */
+export interface Change {
+  readonly op: Operation;
+  readonly table: TableName;
+  /** Index of its entry in the chunk that was read. */
+  readonly entryIndex: number;
+  /** The key as Debezium wrote it, a JSON object's text; undefined for tables without a key and for truncates. */
+  readonly key: string | undefined;
+  /** `after` as Debezium wrote it, a JSON object's bytes in UTF-8; undefined for deletes and truncates. */
+  readonly image: Buffer | undefined;
+  /** Fingerprint of the names of the image's columns, for deletes of the key's. */
+  readonly shape: number;
+  /** Where the change sits in the primary's log. */
+  readonly position: bigint;
+  /** Commit time at the primary in milliseconds, or 0. */
+  readonly committedAtMs: number;
+  /** On the delete half of a key change: the new key, a JSON object's text. */
+  readonly newKey: string | undefined;
+  /** On the insert half of a key change: the old key, a JSON object's text. */
+  readonly oldKey: string | undefined;
+}

@@ -1,0 +1,149 @@
+/**
+ * A scanner over JSON bytes that finds where values begin and end without building them. It trusts that brackets and quotes
+ * match, as PostgreSQL parses every image again; what does not end inside the buffer throws.
+ */
+
+const quote = 0x22;
+const backslash = 0x5c;
+const comma = 0x2c;
+const colon = 0x3a;
+const braceOpen = 0x7b;
+const braceClose = 0x7d;
+const bracketOpen = 0x5b;
+const bracketClose = 0x5d;
+
+export class JsonScanError extends Error {}
+
+/** A member of an object; name and value as offsets into the buffer, the name without its quotes. */
+export interface Member {
+  readonly nameStart: number;
+  readonly nameEnd: number;
+  readonly valueStart: number;
+  readonly valueEnd: number;
+}
+
+/** The offset of the next byte that is not white space. */
+export function skipSpace(bytes: Uint8Array, from: number): number {
+  let at = from;
+  for (;;) {
+    const byte = bytes[at];
+    if (byte !== 0x20 && byte !== 0x0a && byte !== 0x0d && byte !== 0x09) return at;
+    at++;
+  }
+}
+
+/** The offset behind the string whose opening quote is at `from`. */
+export function skipString(bytes: Buffer, from: number): number {
+  const length = bytes.length;
+  let at = from + 1;
+  // Most strings are short, and a loop beats the call; long ones are handed to native search.
+  const near = Math.min(length, at + 48);
+  while (at < near) {
+    const byte = bytes[at];
+    if (byte === quote) return at + 1;
+    at += byte === backslash ? 2 : 1;
+  }
+  return skipLongString(bytes, at);
+}
+
+function skipLongString(bytes: Buffer, from: number): number {
+  let at = from;
+  for (;;) {
+    const end = bytes.indexOf(quote, at);
+    if (end < 0) throw new JsonScanError("a string does not end");
+    let backslashes = 0;
+    while (end - 1 - backslashes >= from && bytes[end - 1 - backslashes] === backslash) backslashes++;
+    if (backslashes % 2 === 0) return end + 1;
+    at = end + 1;
+  }
+}
+
+/** The offset behind the value that begins at `from`. */
+export function skipValue(bytes: Buffer, from: number): number {
+  const first = bytes[from];
+  if (first === quote) return skipString(bytes, from);
+  if (first === braceOpen || first === bracketOpen) return skipNested(bytes, from);
+  return skipScalar(bytes, from);
+}
+
+function skipScalar(bytes: Buffer, from: number): number {
+  let at = from;
+  for (; at < bytes.length; at++) {
+    const byte = bytes[at];
+    if (byte === comma || byte === braceClose || byte === bracketClose || byte === undefined || byte <= 0x20) break;
+  }
+  if (at === from) throw new JsonScanError("a value is missing");
+  return at;
+}
+
+function skipNested(bytes: Buffer, from: number): number {
+  let depth = 0;
+  let at = from;
+  while (at < bytes.length) {
+    const byte = bytes[at];
+    if (byte === quote) {
+      at = skipString(bytes, at);
+      continue;
+    }
+    at++;
+    if (byte === braceOpen || byte === bracketOpen) depth++;
+    else if (byte === braceClose || byte === bracketClose) {
+      depth--;
+      if (depth === 0) return at;
+    }
+  }
+  throw new JsonScanError("an object or array does not end");
+}
+
+/**
+ * The offset behind the object that begins at `from`; `visit` gets each member's offsets and returns where its value ends,
+ * or -1 to have it skipped.
+ */
+export function scanObject(
+  bytes: Buffer,
+  from: number,
+  visit: (nameStart: number, nameEnd: number, valueStart: number) => number,
+): number {
+  if (bytes[from] !== braceOpen) throw new JsonScanError("not an object");
+  let at = skipSpace(bytes, from + 1);
+  if (bytes[at] === braceClose) return at + 1;
+  for (;;) {
+    if (bytes[at] !== quote) throw new JsonScanError("a member has no name");
+    const nameEnd = skipString(bytes, at) - 1;
+    const colonAt = skipSpace(bytes, nameEnd + 1);
+    if (bytes[colonAt] !== colon) throw new JsonScanError("a member has no value");
+    const valueStart = skipSpace(bytes, colonAt + 1);
+    const visited = visit(at + 1, nameEnd, valueStart);
+    at = skipSpace(bytes, visited < 0 ? skipValue(bytes, valueStart) : visited);
+    const byte = bytes[at];
+    if (byte === braceClose) return at + 1;
+    if (byte !== comma) throw new JsonScanError("members are not separated");
+    at = skipSpace(bytes, at + 1);
+  }
+}
+
+/** The members of the object that fills `bytes`, in order. */
+export function members(bytes: Buffer): Member[] {
+  const found: Member[] = [];
+  scanObject(bytes, skipSpace(bytes, 0), (nameStart, nameEnd, valueStart) => {
+    const valueEnd = skipValue(bytes, valueStart);
+    found.push({ nameStart, nameEnd, valueStart, valueEnd });
+    return valueEnd;
+  });
+  return found;
+}
+
+/** A member's name, escapes resolved. */
+export function memberName(bytes: Buffer, member: Member): string {
+  const raw = bytes.toString("utf8", member.nameStart, member.nameEnd);
+  return raw.includes("\\") ? (JSON.parse(`"${raw}"`) as string) : raw;
+}
+
+/** Whether the bytes from `start` to `end` are exactly the ASCII text. */
+export function isText(bytes: Uint8Array, start: number, end: number, text: string): boolean {
+  if (end - start !== text.length) return false;
+  for (let index = 0; index < text.length; index++) {
+    if (bytes[start + index] !== text.charCodeAt(index)) return false;
+  }
+  return true;
+}

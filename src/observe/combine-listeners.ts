@@ -1,0 +1,13 @@
+import type { ProgressListener } from "./progress.ts";
+
+/** One listener that tells several, in order. */
+export function combineListeners(...listeners: readonly ProgressListener[]): ProgressListener {
+  return {
+    entriesRead: (...told) => listeners.forEach((listener) => listener.entriesRead(...told)),
+    batchApplied: (...told) => listeners.forEach((listener) => listener.batchApplied(...told)),
+    entriesSettled: (...told) => listeners.forEach((listener) => listener.entriesSettled(...told)),
+    rewound: (...told) => listeners.forEach((listener) => listener.rewound(...told)),
+    shardState: (...told) => listeners.forEach((listener) => listener.shardState(...told)),
+    retried: (...told) => listeners.forEach((listener) => listener.retried(...told)),
+  };
+}

@@ -1,0 +1,191 @@
+import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from "prom-client";
+import type { PipelineHealth } from "../pipeline/pipeline.ts";
+import type { StatusReport } from "../pipeline/status.ts";
+import { metricDefinitions, type MetricDefinition, type MetricName } from "./metric-definitions.ts";
+import type { AppliedBatch, ProgressListener, ShardState, SkipReason } from "./progress.ts";
+
+export interface MetricsOptions {
+  readonly version: string;
+  readonly member: string;
+  /** Their series begin at 0. */
+  readonly streams: readonly string[];
+  /** Asked at each scrape; it caches by itself. A rejection leaves lag, pending and freshness out. */
+  readonly status: () => Promise<StatusReport>;
+  readonly health: () => PipelineHealth;
+  /** Milliseconds since 1970. */
+  readonly now?: () => number;
+}
+
+export interface Metrics {
+  readonly listener: ProgressListener;
+  /** Prometheus's text format. */
+  text(): Promise<string>;
+}
+
+const shardStates: readonly ShardState[] = ["free", "running", "retrying", "stopped"];
+const skipReasons: readonly SkipReason[] = ["stale", "table-excluded", "tombstone", "heartbeat", "logical-message"];
+const operations = ["inserts", "updates", "deletes", "reads", "truncates"] as const;
+const singular = { inserts: "insert", updates: "update", deletes: "delete", reads: "read", truncates: "truncate" } as const;
+
+/** Tables beyond this share the label `other`, so that a database of many tables does not swamp Prometheus. */
+const mostTables = 200;
+
+/** Counts what the pipeline tells, and asks for what only the stores know when someone scrapes. */
+export function createMetrics(options: MetricsOptions): Metrics {
+  const registry = new Registry();
+  collectDefaultMetrics({ register: registry });
+  const instruments = new Instruments(registry);
+  initialise(instruments, options);
+  return {
+    listener: listenerFor(instruments, options.now ?? Date.now),
+    text: async () => {
+      setHealth(instruments, options.health());
+      await setSnapshot(instruments, options);
+      return await registry.metrics();
+    },
+  };
+}
+
+/** One prom-client object per definition, reached by name. */
+class Instruments {
+  private readonly counters = new Map<string, Counter>();
+  private readonly gauges = new Map<string, Gauge>();
+  private readonly histograms = new Map<string, Histogram>();
+
+  constructor(registry: Registry) {
+    for (const [name, definition] of Object.entries<MetricDefinition>(metricDefinitions)) {
+      const { help, labels } = definition;
+      const base = { name, help, labelNames: [...labels], registers: [registry] };
+      if (definition.type === "counter") this.counters.set(name, new Counter(base));
+      else if (definition.type === "gauge") this.gauges.set(name, new Gauge(base));
+      else this.histograms.set(name, new Histogram({ ...base, buckets: [...(definition.buckets ?? [])] }));
+    }
+  }
+
+  add(name: MetricName, labels: Record<string, string>, amount: number): void {
+    this.counters.get(name)?.inc(labels, amount);
+  }
+
+  set(name: MetricName, labels: Record<string, string>, value: number): void {
+    this.gauges.get(name)?.set(labels, value);
+  }
+
+  /** Takes all of a gauge's series away. */
+  clear(name: MetricName): void {
+    this.gauges.get(name)?.reset();
+  }
+
+  observe(name: MetricName, labels: Record<string, string>, value: number): void {
+    this.histograms.get(name)?.observe(labels, value);
+  }
+}
+
+function initialise(to: Instruments, options: MetricsOptions): void {
+  to.set("sluice_build_info", { version: options.version, node: process.version }, 1);
+  for (const stream of options.streams) {
+    for (const name of perStreamCounters) to.add(name, { stream }, 0);
+    setState(to, stream, "free");
+  }
+  for (const reason of skipReasons) to.add("sluice_events_skipped_total", { reason }, 0);
+  for (const outcome of ["applied", "failed"]) to.add("sluice_batches_total", { outcome }, 0);
+}
+
+const perStreamCounters = [
+  "sluice_entries_read_total",
+  "sluice_read_bytes_total",
+  "sluice_entries_acknowledged_total",
+  "sluice_rewinds_total",
+] as const;
+
+function listenerFor(to: Instruments, now: () => number): ProgressListener {
+  const tableLabel = cappedLabels(mostTables);
+  return {
+    entriesRead: (stream, entries, bytes) => {
+      to.add("sluice_entries_read_total", { stream }, entries);
+      to.add("sluice_read_bytes_total", { stream }, bytes);
+    },
+    batchApplied: (batch) => {
+      recordBatch(to, batch, now());
+      recordTables(to, batch, tableLabel);
+    },
+    entriesSettled: (stream, entries) => to.add("sluice_entries_acknowledged_total", { stream }, entries),
+    rewound: (stream) => to.add("sluice_rewinds_total", { stream }, 1),
+    shardState: (stream, state, error) => {
+      setState(to, stream, state);
+      if (state !== "stopped" || error === undefined) return;
+      to.add("sluice_errors_total", { stage: "shard", error_code: error.code, policy: error.policy }, 1);
+    },
+    retried: (stage, error) => {
+      to.add("sluice_retries_total", { stage }, 1);
+      to.add("sluice_errors_total", { stage, error_code: error.code, policy: error.policy }, 1);
+      if (stage === "apply") to.add("sluice_batches_total", { outcome: "failed" }, 1);
+    },
+  };
+}
+
+function recordBatch(to: Instruments, batch: AppliedBatch, nowMs: number): void {
+  const { stream } = batch;
+  to.add("sluice_batches_total", { outcome: "applied" }, 1);
+  to.observe("sluice_batch_bytes", {}, batch.bytes);
+  to.observe("sluice_apply_duration_seconds", {}, batch.seconds);
+  to.set("sluice_last_applied_timestamp_seconds", { stream }, nowMs / 1000);
+  if (batch.committedAtMs !== undefined) {
+    to.observe("sluice_end_to_end_seconds", { stream }, Math.max(0, nowMs - batch.committedAtMs) / 1000);
+  }
+}
+
+function recordTables(to: Instruments, batch: AppliedBatch, tableLabel: (table: string) => string): void {
+  let events = 0;
+  for (const applied of batch.tables) {
+    const table = tableLabel(applied.table);
+    for (const operation of operations) {
+      if (applied[operation] > 0) {
+        to.add("sluice_events_applied_total", { table, op: singular[operation] }, applied[operation]);
+      }
+      events += applied[operation];
+    }
+    if (applied.folded > 0) to.add("sluice_events_folded_total", { table }, applied.folded);
+  }
+  for (const [reason, count] of batch.skipped) to.add("sluice_events_skipped_total", { reason }, count);
+  to.observe("sluice_batch_events", {}, events);
+}
+
+function setState(to: Instruments, stream: string, state: ShardState): void {
+  for (const each of shardStates) to.set("sluice_state", { stream, state: each }, each === state ? 1 : 0);
+}
+
+function setHealth(to: Instruments, health: PipelineHealth): void {
+  to.set("sluice_dependency_up", { dependency: "redis" }, health.redisReachable ? 1 : 0);
+  to.set("sluice_dependency_up", { dependency: "database" }, health.databaseReachable ? 1 : 0);
+}
+
+const snapshotGauges = [
+  "sluice_stream_lag_entries",
+  "sluice_stream_pending_entries",
+  "sluice_staleness_seconds",
+  "sluice_lease_held",
+] as const;
+
+async function setSnapshot(to: Instruments, options: MetricsOptions): Promise<void> {
+  const report = await options.status().catch(() => undefined);
+  // What is not known now must not show yesterday's value.
+  for (const name of snapshotGauges) to.clear(name);
+  for (const shard of report?.shards ?? []) {
+    const { stream } = shard;
+    if (shard.lagEntries !== null) to.set("sluice_stream_lag_entries", { stream }, shard.lagEntries);
+    if (shard.pendingEntries !== null) to.set("sluice_stream_pending_entries", { stream }, shard.pendingEntries);
+    if (shard.freshnessSeconds !== null) to.set("sluice_staleness_seconds", { stream }, shard.freshnessSeconds);
+    to.set("sluice_lease_held", { stream }, shard.owner === options.member ? 1 : 0);
+  }
+}
+
+/** Passes the first `most` different labels, and `other` for those after them. */
+function cappedLabels(most: number): (label: string) => string {
+  const known = new Set<string>();
+  return (label) => {
+    if (known.has(label)) return label;
+    if (known.size >= most) return "other";
+    known.add(label);
+    return label;
+  };
+}

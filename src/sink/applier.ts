@@ -1,0 +1,232 @@
+import type pg from "pg";
+import { fold, type Folded } from "../batch/fold.ts";
+import { workOf, type Work } from "../batch/work.ts";
+import type { Catalog } from "../catalog/catalog.ts";
+import type { Change } from "../change/change.ts";
+import type { DecodedChunk } from "../decode/decode-chunk.ts";
+import { SluiceError } from "../errors/sluice-error.ts";
+import type { AppliedBatch, AppliedTable, ProgressListener, SkipReason } from "../observe/progress.ts";
+import { classify, type Classified } from "./classify.ts";
+import type { Checkpoint, Lease, ShardStore } from "./shard-store.ts";
+import { RowsUnknown, writeSegment, type TombstoneHorizon } from "./write-segment.ts";
+
+export interface ApplierOptions {
+  readonly pool: pg.Pool;
+  readonly catalog: Catalog;
+  readonly shards: ShardStore;
+  readonly progress: ProgressListener;
+  readonly lease: Lease;
+  /** Where the shard stands. */
+  readonly checkpoint: Checkpoint;
+}
+
+/**
+ * Applies chunks of one shard, each in one transaction that begins by moving the checkpoint (I1, I2). A chunk that fails on a
+ * change is applied in halves, in order, so that all before the change at fault is kept and the error names that change alone.
+ */
+export class Applier {
+  private readonly options: ApplierOptions;
+  private readonly horizon = new DatabaseHorizon();
+  private current: Checkpoint;
+
+  constructor(options: ApplierOptions) {
+    this.options = options;
+    this.current = options.checkpoint;
+  }
+
+  get checkpoint(): Checkpoint {
+    return this.current;
+  }
+
+  /** Applies the chunk's good entries, then throws its failure if it has one. */
+  async apply(chunk: DecodedChunk): Promise<void> {
+    await this.applyRange(chunk, 0, chunk.entries.length, true);
+    if (chunk.failure !== undefined) throw chunk.failure;
+  }
+
+  private async applyRange(chunk: DecodedChunk, from: number, to: number, fresh: boolean): Promise<void> {
+    if (from === to) return;
+    try {
+      await this.transact(chunk, from, to);
+    } catch (error) {
+      const classified = this.explain(error, chunk, from, to);
+      if (classified.reaction === "stop") throw classified.error;
+      const wait = error instanceof RowsUnknown ? error.entryIndex : undefined;
+      if (wait !== undefined) return this.applyUpTo(chunk, from, wait, classified);
+      if (classified.reaction === "retry") throw classified.error;
+      // The tables may have changed since they were read.
+      this.options.catalog.forget();
+      if (fresh) return this.applyRange(chunk, from, to, false);
+      if (to - from === 1) throw classified.error;
+      const middle = (from + to) >> 1;
+      await this.applyRange(chunk, from, middle, false);
+      await this.applyRange(chunk, middle, to, false);
+    }
+  }
+
+  /** What comes before a change that must wait is applied, so that shards that wait for each other cannot stand still. */
+  private async applyUpTo(chunk: DecodedChunk, from: number, index: number, why: Classified): Promise<never> {
+    await this.applyRange(chunk, from, index, false);
+    throw why.error;
+  }
+
+  private explain(error: unknown, chunk: DecodedChunk, from: number, to: number): Classified {
+    const stream = this.options.lease.stream;
+    const index = error instanceof RowsUnknown ? error.entryIndex : to - from === 1 ? from : undefined;
+    const classified =
+      error instanceof RowsUnknown
+        ? { reaction: "isolate" as const, error: new SluiceError(error.code, "the row's large values are not known here") }
+        : classify(error);
+    const change = index === undefined ? undefined : chunk.changes.find((each) => each.entryIndex === index);
+    const entryId = index === undefined ? undefined : chunk.entries[index]?.id;
+    const place = {
+      stream,
+      ...(entryId === undefined ? {} : { entryId }),
+      ...(change === undefined ? {} : { table: change.table.id, keyColumns: keyColumns(change) }),
+    };
+    return { reaction: classified.reaction, error: classified.error.at(place) };
+  }
+
+  private async transact(chunk: DecodedChunk, from: number, to: number): Promise<void> {
+    const started = performance.now();
+    const { pool, shards, lease, progress } = this.options;
+    const changes = chunk.changes.filter((change) => change.entryIndex >= from && change.entryIndex < to);
+    const works = await this.works(changes);
+    const folded = fold(works);
+    const whole = from === 0 && to === chunk.entries.length;
+    const skipped = new Map<SkipReason, number>(whole ? chunk.skipped : [["table-excluded", to - from - changes.length]]);
+    const next = this.checkpointAt(chunk, from, to);
+    const client = await pool.connect();
+    let written = 0;
+    try {
+      await client.query("BEGIN");
+      await shards.move(client, lease, this.current, next, {
+        position: changes.reduce((highest, change) => (change.position > highest ? change.position : highest), 0n),
+        applied: changes.length,
+        skipped: to - from - changes.length,
+      });
+      for (const segment of folded.segments) written += await writeSegment(client, segment, this.horizon);
+      await client.query("COMMIT");
+      client.release();
+    } catch (error) {
+      await rollBack(client);
+      this.horizon.clear();
+      throw error;
+    }
+    this.current = next;
+    const stale = folded.segments.reduce((sum, segment) => sum + segment.work.length, 0) - written;
+    if (stale > 0) skipped.set("stale", stale);
+    progress.batchApplied({
+      ...this.summary(chunk, from, to, changes, folded),
+      skipped,
+      seconds: (performance.now() - started) / 1000,
+    });
+  }
+
+  private async works(changes: readonly Change[]): Promise<Work[]> {
+    const { catalog } = this.options;
+    const works: Work[] = [];
+    for (const change of changes) {
+      const plan = catalog.knownPlan(change) ?? (await this.plan(change, changes.length));
+      works.push(workOf(change, plan));
+    }
+    return works;
+  }
+
+  private async plan(change: Change, batch: number): Promise<Awaited<ReturnType<Catalog["plan"]>>> {
+    try {
+      return await this.options.catalog.plan(change);
+    } catch (error) {
+      if (batch === 1 && error instanceof SluiceError) throw error.at({ keyColumns: keyColumns(change) });
+      throw error;
+    }
+  }
+
+  private checkpointAt(chunk: DecodedChunk, from: number, to: number): Checkpoint {
+    const id = chunk.entries[to - 1]?.id;
+    if (id === undefined) throw new SluiceError("INTERNAL", "the batch is outside its chunk");
+    return { id, entries: this.current.entries + BigInt(to - from) };
+  }
+
+  private summary(
+    chunk: DecodedChunk,
+    from: number,
+    to: number,
+    changes: readonly Change[],
+    folded: Folded,
+  ): Omit<AppliedBatch, "skipped" | "seconds"> {
+    let bytes = 0;
+    for (let index = from; index < to; index++) bytes += chunk.entries[index]?.bytes ?? 0;
+    let committedAtMs = 0;
+    for (const change of changes) committedAtMs = Math.max(committedAtMs, change.committedAtMs);
+    return {
+      stream: this.options.lease.stream,
+      entries: to - from,
+      bytes,
+      committedAtMs: committedAtMs === 0 ? undefined : committedAtMs,
+      tables: countTables(changes, folded.folded),
+    };
+  }
+}
+
+const counters = { c: "inserts", u: "updates", d: "deletes", r: "reads", t: "truncates" } as const;
+
+function countTables(changes: readonly Change[], folded: ReadonlyMap<string, number>): AppliedTable[] {
+  const counts = new Map<string, { -readonly [Key in keyof AppliedTable]: AppliedTable[Key] }>();
+  for (const change of changes) {
+    const table = change.table.id;
+    let count = counts.get(table);
+    if (count === undefined) {
+      count = { table, inserts: 0, updates: 0, deletes: 0, reads: 0, truncates: 0, folded: folded.get(table) ?? 0 };
+      counts.set(table, count);
+    }
+    count[counters[change.op]]++;
+  }
+  return [...counts.values()];
+}
+
+/** Names only: the key's values are the user's. */
+function keyColumns(change: Change): readonly string[] {
+  if (change.key === undefined) return [];
+  try {
+    return Object.keys(JSON.parse(change.key) as object);
+  } catch {
+    return [];
+  }
+}
+
+/** Ends the transaction; a connection that does not answer in order is thrown away. */
+async function rollBack(client: pg.PoolClient): Promise<void> {
+  try {
+    await client.query("ROLLBACK");
+    client.release();
+  } catch {
+    client.release(true);
+  }
+}
+
+/** Looked up once for each table; this shard's own later deletes raise it. */
+class DatabaseHorizon implements TombstoneHorizon {
+  private readonly newest = new Map<string, bigint>();
+
+  async of(client: pg.ClientBase, table: string): Promise<bigint> {
+    const known = this.newest.get(table);
+    if (known !== undefined) return known;
+    const { rows } = await client.query<{ newest: string | null }>(
+      "SELECT max(position)::text AS newest FROM sluice.tombstone WHERE table_name = $1",
+      [table],
+    );
+    const newest = BigInt(rows[0]?.newest ?? -1);
+    this.newest.set(table, newest);
+    return newest;
+  }
+
+  raise(table: string, position: bigint): void {
+    const known = this.newest.get(table);
+    if (known !== undefined && known < position) this.newest.set(table, position);
+  }
+
+  clear(): void {
+    this.newest.clear();
+  }
+}

@@ -1,0 +1,77 @@
+import type { ErrorCode } from "../errors/codes.ts";
+import { SluiceError } from "../errors/sluice-error.ts";
+
+/** What to do about a failed statement; `isolate` means that one of the batch's changes is at fault. */
+export type Reaction = "retry" | "isolate" | "stop";
+
+export interface Classified {
+  readonly reaction: Reaction;
+  readonly error: SluiceError;
+}
+
+/** SQLSTATE (or its class) → code and reaction. What is not listed stops the shard. */
+const states: Readonly<Record<string, readonly [ErrorCode, Reaction]>> = {
+  "08": ["DATABASE_UNAVAILABLE", "retry"],
+  "22": ["VALUE_INVALID", "isolate"],
+  "23": ["VALUE_INVALID", "isolate"],
+  "25P03": ["DATABASE_BUSY", "retry"],
+  "40001": ["DATABASE_BUSY", "retry"],
+  "40P01": ["DATABASE_BUSY", "retry"],
+  "42P01": ["TABLE_MISSING", "isolate"],
+  "42703": ["COLUMN_MISSING", "isolate"],
+  "42501": ["PERMISSION_DENIED", "isolate"],
+  "42P10": ["KEY_MISMATCH", "isolate"],
+  "53": ["DATABASE_BUSY", "retry"],
+  "54": ["VALUE_INVALID", "isolate"],
+  "55P03": ["DATABASE_BUSY", "retry"],
+  // A statement over its time limit may be one too large; halves may pass.
+  "57014": ["DATABASE_BUSY", "isolate"],
+  "57P": ["DATABASE_UNAVAILABLE", "retry"],
+  "58": ["DATABASE_BUSY", "retry"],
+};
+
+interface DatabaseError {
+  readonly code: string;
+  readonly message: string;
+  readonly column?: string;
+  readonly constraint?: string;
+}
+
+/**
+ * Maps any failure of the read database once. PostgreSQL's message is kept as the cause only, since it may quote the row's
+ * values; the text says which rule was broken.
+ */
+export function classify(error: unknown): Classified {
+  if (error instanceof SluiceError) return { reaction: reactionOf(error), error };
+  if (!isDatabaseError(error)) return unreachable(error);
+  const found = states[error.code] ?? states[error.code.slice(0, 3)] ?? states[error.code.slice(0, 2)];
+  const [code, reaction] = found ?? (["INTERNAL", "stop"] as const);
+  const constraint = error.constraint === undefined ? "" : `, constraint ${error.constraint}`;
+  const message = `PostgreSQL refused the batch: SQLSTATE ${error.code}${constraint}${safeMessage(error)}`;
+  const place = error.column === undefined ? {} : { column: error.column };
+  return { reaction, error: new SluiceError(code, message, { place, cause: error }) };
+}
+
+/** Messages of data errors quote values, the others name objects and states. */
+function safeMessage(error: DatabaseError): string {
+  const quotesValues = error.code.startsWith("22") || error.code.startsWith("23");
+  if (!quotesValues) return ` (${error.message})`;
+  const rule = /^(invalid input syntax for type [\w ]+|[\w ]+ out of range|value too long for type [\w ()]+)/.exec(error.message);
+  return rule === null ? "" : ` (${rule[0]})`;
+}
+
+function reactionOf(error: SluiceError): Reaction {
+  return error.policy === "retry" ? "retry" : "isolate";
+}
+
+function unreachable(error: unknown): Classified {
+  const message = error instanceof Error ? error.message : String(error);
+  return {
+    reaction: "retry",
+    error: new SluiceError("DATABASE_UNAVAILABLE", `the read database is not available: ${message}`, { cause: error }),
+  };
+}
+
+function isDatabaseError(error: unknown): error is DatabaseError {
+  return error instanceof Error && "code" in error && typeof error.code === "string" && /^[0-9A-Z]{5}$/.test(error.code);
+}

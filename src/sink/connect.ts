@@ -1,0 +1,48 @@
+import pg from "pg";
+
+export interface PoolOptions {
+  readonly url: string;
+  /** Shown in pg_stat_activity. */
+  readonly applicationName: string;
+  readonly max: number;
+  /** Above this a statement is cancelled, in milliseconds. */
+  readonly statementTimeoutMs?: number;
+  /** Above this a transaction that waits for its client is ended, in milliseconds: a frozen member must not hold a lock. */
+  readonly idleInTransactionTimeoutMs?: number;
+}
+
+/**
+ * A pool whose sessions print and read values in one fixed way (ISO dates, UTC, exact floats), whatever the database's
+ * or the role's defaults are.
+ */
+export function openPool(options: PoolOptions): pg.Pool {
+  const pool = new pg.Pool({
+    connectionString: options.url,
+    application_name: options.applicationName,
+    max: options.max,
+    connectionTimeoutMillis: 5_000,
+    keepAlive: true,
+    options: sessionSettings(options),
+  });
+  // A broken idle connection is replaced on next use; without a listener it would end the process.
+  pool.on("error", () => undefined);
+  return pool;
+}
+
+function sessionSettings(options: PoolOptions): string {
+  const settings: Record<string, string> = {
+    TimeZone: "UTC",
+    DateStyle: "ISO",
+    IntervalStyle: "postgres",
+    extra_float_digits: "1",
+    bytea_output: "hex",
+    search_path: "pg_catalog",
+  };
+  if (options.statementTimeoutMs !== undefined) settings["statement_timeout"] = String(options.statementTimeoutMs);
+  if (options.idleInTransactionTimeoutMs !== undefined) {
+    settings["idle_in_transaction_session_timeout"] = String(options.idleInTransactionTimeoutMs);
+  }
+  return Object.entries(settings)
+    .map(([name, value]) => `-c ${name}=${value}`)
+    .join(" ");
+}

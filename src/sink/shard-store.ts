@@ -1,0 +1,172 @@
+import type pg from "pg";
+import { SluiceError } from "../errors/sluice-error.ts";
+import type { ShardState } from "../observe/progress.ts";
+
+/**
+ * The rows of `sluice.shard`: leases and checkpoints. Taking a shard raises its epoch, and every write of a shard names the
+ * epoch that it was taken with, so a member that was paused or cut off can change nothing (I2).
+ */
+export interface ShardStoreOptions {
+  readonly pool: pg.Pool;
+  readonly pipeline: string;
+  readonly member: string;
+  readonly leaseMs: number;
+}
+
+/** The right to write a shard. */
+export interface Lease {
+  readonly stream: string;
+  readonly epoch: string;
+}
+
+/** What is applied: every entry up to `id`. */
+export interface Checkpoint {
+  /** Undefined: nothing was ever applied. */
+  readonly id: string | undefined;
+  /** Entries of the stream at or before it, removed ones included. */
+  readonly entries: bigint;
+}
+
+export class ShardStore {
+  private readonly options: ShardStoreOptions;
+
+  constructor(options: ShardStoreOptions) {
+    this.options = options;
+  }
+
+  /** Adds rows for streams that have none. */
+  async register(streams: readonly string[]): Promise<void> {
+    const { pool, pipeline } = this.options;
+    await pool.query(
+      "INSERT INTO sluice.shard (pipeline, stream) SELECT $1, unnest($2::text[]) ON CONFLICT DO NOTHING",
+      [pipeline, [...streams]],
+    );
+  }
+
+  /** Takes those of the streams that are free, expired, or this member's own from before a restart. */
+  async take(streams: readonly string[]): Promise<Lease[]> {
+    const { pool, pipeline, member, leaseMs } = this.options;
+    const { rows } = await pool.query<Lease>(
+      `UPDATE sluice.shard SET owner = $3, epoch = epoch + 1, lease_until = clock_timestamp() + $4 * '1 ms'::interval,
+         state = 'running', updated_at = now()
+       WHERE (pipeline, stream) IN (
+         SELECT pipeline, stream FROM sluice.shard
+         WHERE pipeline = $1 AND stream = ANY ($2::text[])
+           AND (owner IS NULL OR owner = $3 OR lease_until < clock_timestamp())
+         ORDER BY stream FOR UPDATE SKIP LOCKED)
+       RETURNING stream, epoch::text`,
+      [pipeline, [...streams], member, leaseMs],
+    );
+    return rows;
+  }
+
+  /**
+   * Prolongs the leases and tells which were lost. Rows that a batch has locked are left to that batch, which prolongs its
+   * lease itself.
+   */
+  async renew(leases: readonly Lease[]): Promise<Lease[]> {
+    if (leases.length === 0) return [];
+    const { pool, pipeline, member, leaseMs } = this.options;
+    const streams = leases.map((lease) => lease.stream);
+    await pool.query(
+      `UPDATE sluice.shard SET lease_until = clock_timestamp() + $4 * '1 ms'::interval
+       WHERE (pipeline, stream) IN (
+         SELECT s.pipeline, s.stream FROM sluice.shard s
+         JOIN unnest($2::text[], $5::bigint[]) AS mine(stream, epoch) USING (stream, epoch)
+         WHERE s.pipeline = $1 AND s.owner = $3 FOR UPDATE OF s SKIP LOCKED)`,
+      [pipeline, streams, member, leaseMs, leases.map((lease) => lease.epoch)],
+    );
+    const { rows } = await pool.query<{ stream: string; epoch: string }>(
+      "SELECT stream, epoch::text FROM sluice.shard WHERE pipeline = $1 AND stream = ANY ($2::text[]) AND owner = $3",
+      [pipeline, streams, member],
+    );
+    const held = new Map(rows.map((row) => [row.stream, row.epoch]));
+    return leases.filter((lease) => held.get(lease.stream) !== lease.epoch);
+  }
+
+  /** Gives the shard back; does nothing when it was lost. */
+  async release(lease: Lease): Promise<void> {
+    const { pool, pipeline } = this.options;
+    await pool.query(
+      `UPDATE sluice.shard SET owner = NULL, lease_until = NULL, state = 'free', updated_at = now()
+       WHERE pipeline = $1 AND stream = $2 AND epoch = $3`,
+      [pipeline, lease.stream, lease.epoch],
+    );
+  }
+
+  async checkpoint(lease: Lease): Promise<Checkpoint> {
+    const { pool, pipeline } = this.options;
+    const { rows } = await pool.query<{ checkpoint: string | null; entries: string }>(
+      "SELECT checkpoint, entries::text FROM sluice.shard WHERE pipeline = $1 AND stream = $2 AND epoch = $3",
+      [pipeline, lease.stream, lease.epoch],
+    );
+    const [row] = rows;
+    if (row === undefined) throw leaseLost(lease);
+    return { id: row.checkpoint ?? undefined, entries: BigInt(row.entries) };
+  }
+
+  /** Puts the checkpoint elsewhere without applying anything: when a stream begins, or was rolled back below it. */
+  async reset(lease: Lease, from: Checkpoint, to: Checkpoint): Promise<void> {
+    await this.move(this.options.pool, lease, from, to, { position: 0n, applied: 0, skipped: 0 });
+  }
+
+  /**
+   * The first statement of a batch's transaction: moves the checkpoint if nobody else did (I2). Throws LEASE_LOST when the
+   * epoch or the checkpoint is not the expected one.
+   */
+  async move(
+    client: pg.ClientBase | pg.Pool,
+    lease: Lease,
+    from: Checkpoint,
+    to: Checkpoint,
+    done: { readonly position: bigint; readonly applied: number; readonly skipped: number },
+  ): Promise<void> {
+    const { pipeline, leaseMs } = this.options;
+    const { rowCount } = await client.query({
+      name: "sluice_move",
+      text: `UPDATE sluice.shard SET checkpoint = $5, entries = $6, position = greatest(position, $7::bigint),
+           changes_applied = changes_applied + $8, changes_skipped = changes_skipped + $9,
+           lease_until = clock_timestamp() + $10 * '1 ms'::interval, state = 'running', last_error = NULL, updated_at = now()
+         WHERE pipeline = $1 AND stream = $2 AND epoch = $3 AND checkpoint IS NOT DISTINCT FROM $4`,
+      values: [
+        pipeline,
+        lease.stream,
+        lease.epoch,
+        from.id ?? null,
+        to.id ?? null,
+        to.entries.toString(),
+        done.position.toString(),
+        done.applied,
+        done.skipped,
+        leaseMs,
+      ],
+    });
+    if (rowCount !== 1) throw leaseLost(lease);
+  }
+
+  /** Publishes the shard's state for `status`; does nothing when the shard was lost. */
+  async setState(lease: Lease, state: ShardState, error: SluiceError | undefined): Promise<void> {
+    const { pool, pipeline } = this.options;
+    const lastError =
+      error === undefined
+        ? null
+        : JSON.stringify({
+            code: error.code,
+            message: error.message,
+            place: error.place,
+            remedy: error.remedy,
+            at: new Date().toISOString(),
+          });
+    await pool.query(
+      `UPDATE sluice.shard SET state = $4, last_error = $5, updated_at = now()
+       WHERE pipeline = $1 AND stream = $2 AND epoch = $3`,
+      [pipeline, lease.stream, lease.epoch, state, lastError],
+    );
+  }
+}
+
+function leaseLost(lease: Lease): SluiceError {
+  return new SluiceError("LEASE_LOST", `the lease of ${lease.stream} (epoch ${lease.epoch}) is held elsewhere`, {
+    place: { stream: lease.stream },
+  });
+}

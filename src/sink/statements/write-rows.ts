@@ -1,0 +1,161 @@
+import { positionColumn } from "../../catalog/read-table.ts";
+import type { ShapePlan } from "../../catalog/shape-plan.ts";
+import { quoteName, quoteTable } from "../sql.ts";
+import { keyValues, rowsFrom, valueOf } from "./rows.ts";
+
+const position = quoteName(positionColumn);
+
+/** The rule that an older position never overwrites a newer one (I4). */
+function guard(written: string): string {
+  return `(t.${position} IS NULL OR t.${position} <= ${written})`;
+}
+
+/**
+ * Older than the table's last TRUNCATE. It is looked up in the statement that writes: the table's lock, which a TRUNCATE of
+ * another shard holds, is taken before the statement's snapshot.
+ */
+function notTruncated(tableParameter: number): string {
+  return `r.p >= coalesce((SELECT s.position FROM sluice.truncation s WHERE s.table_name = $${tableParameter}), r.p)`;
+}
+
+function columnsOf(plan: ShapePlan): string {
+  return [...plan.columns.map((column) => quoteName(column.name)), position].join(", ");
+}
+
+function onConflict(plan: ShapePlan): string {
+  const assignments = plan.columns
+    .filter((column) => !plan.table.key.includes(column.name))
+    .map((column) => `${quoteName(column.name)} = EXCLUDED.${quoteName(column.name)}`);
+  return (
+    `ON CONFLICT (${plan.table.key.map(quoteName).join(", ")}) DO UPDATE` +
+    ` SET ${[...assignments, `${position} = EXCLUDED.${position}`].join(", ")} WHERE ${guard(`EXCLUDED.${position}`)}`
+  );
+}
+
+/** $1 images, $2 positions, $3 keys, $4 table. With `tombstones` older inserts of deleted keys are left out. */
+export function upsertSql(plan: ShapePlan, options: { readonly tombstones: boolean }): string {
+  const rows = rowsFrom(plan, [
+    ["p", "bigint"],
+    ["k", "text"],
+  ]);
+  const values = plan.columns.map((_, index) => valueOf(plan, index)).join(", ");
+  const undeleted = options.tombstones
+    ? " AND NOT EXISTS (SELECT FROM sluice.tombstone s WHERE s.table_name = $4 AND s.key = r.k AND s.position > r.p)"
+    : "";
+  return (
+    `INSERT INTO ${quoteTable(plan.table.name)} AS t (${columnsOf(plan)}) OVERRIDING SYSTEM VALUE` +
+    ` SELECT ${values}, r.p FROM ${rows} WHERE ${notTruncated(4)}${undeleted} ${onConflict(plan)}`
+  );
+}
+
+/** An append-only copy has no key and thus no guard. $1 images, $2 positions, $3 table. */
+export function appendSql(plan: ShapePlan): string {
+  const values = plan.columns.map((_, index) => valueOf(plan, index)).join(", ");
+  return (
+    `INSERT INTO ${quoteTable(plan.table.name)} (${columnsOf(plan)}) OVERRIDING SYSTEM VALUE` +
+    ` SELECT ${values}, r.p FROM ${rowsFrom(plan, [["p", "bigint"]])} WHERE ${notTruncated(3)}`
+  );
+}
+
+const partialExtras = [
+  ["p", "bigint"],
+  ["k", "text"],
+  ["m", "text"],
+] as const;
+
+/** The value of a column, or of `kept` where the row's mask has a 1 for it. */
+function valueOrKept(plan: ShapePlan, index: number, kept: string): string {
+  const column = plan.columns[index];
+  if (column === undefined || column.placeholders.length === 0) return valueOf(plan, index);
+  return `CASE WHEN substr(r.m, ${index + 1}, 1) = '1' THEN ${kept}.${quoteName(column.name)} ELSE ${valueOf(plan, index)} END`;
+}
+
+/** Updates that leave out unchanged large values (I7). $1 images, $2 positions, $3 keys, $4 masks. */
+export function partialSql(plan: ShapePlan): string {
+  const assignments = plan.columns.map((column, index) =>
+    plan.table.key.includes(column.name) ? [] : [`${quoteName(column.name)} = ${valueOrKept(plan, index, "t")}`],
+  );
+  return (
+    `UPDATE ${quoteTable(plan.table.name)} AS t SET ${[...assignments.flat(), `${position} = r.p`].join(", ")}` +
+    ` FROM ${rowsFrom(plan, partialExtras)} WHERE ${sameKey(plan)} AND ${guard("r.p")}`
+  );
+}
+
+/** Which of the same rows are in fact unknown: neither there nor deleted or truncated since. $5 table. Gives their keys. */
+export function unknownRowsSql(plan: ShapePlan): string {
+  return (
+    `SELECT r.k AS key FROM ${rowsFrom(plan, partialExtras)}` +
+    ` WHERE NOT EXISTS (SELECT FROM ${quoteTable(plan.table.name)} AS t WHERE ${sameKey(plan)})` +
+    ` AND NOT EXISTS (SELECT FROM sluice.tombstone s WHERE s.table_name = $5 AND s.key = r.k AND s.position >= r.p)` +
+    ` AND ${notTruncated(5)}`
+  );
+}
+
+const movedExtras = [...partialExtras, ["o", "text"]] as const;
+
+/** Insert halves of key changes; the old key's tombstone has the row. $4 masks, $5 old keys, $6 table. */
+export function movedSql(plan: ShapePlan): string {
+  const values = plan.columns.map((_, index) => valueOrKept(plan, index, "old")).join(", ");
+  return (
+    `INSERT INTO ${quoteTable(plan.table.name)} AS t (${columnsOf(plan)}) OVERRIDING SYSTEM VALUE` +
+    ` SELECT ${values}, r.p FROM ${rowsFrom(plan, movedExtras)}` +
+    ` JOIN sluice.tombstone s ON s.table_name = $6 AND s.key = r.o AND s.position = r.p AND s.image IS NOT NULL` +
+    ` CROSS JOIN LATERAL json_populate_record(NULL::${quoteTable(plan.table.name)}, s.image) AS old` +
+    ` WHERE ${notTruncated(6)} ${onConflict(plan)}`
+  );
+}
+
+/** Which of the same rows wait for their old key's delete: `waits`, or can never be known. Gives their keys. */
+export function waitingRowsSql(plan: ShapePlan): string {
+  return (
+    `SELECT r.k AS key, s.key IS NULL AS waits FROM ${rowsFrom(plan, movedExtras)}` +
+    ` LEFT JOIN sluice.tombstone s ON s.table_name = $6 AND s.key = r.o AND s.position >= r.p` +
+    ` WHERE (s.key IS NULL OR s.image IS NULL OR s.position > r.p) AND ${notTruncated(6)}` +
+    ` AND NOT EXISTS (SELECT FROM ${quoteTable(plan.table.name)} AS t WHERE ${sameKey(plan)} AND t.${position} >= r.p)` +
+    ` AND NOT EXISTS (SELECT FROM sluice.tombstone n WHERE n.table_name = $6 AND n.key = r.k AND n.position > r.p)`
+  );
+}
+
+function sameKey(plan: ShapePlan): string {
+  return keyValues(plan)
+    .map(({ column, value }) => `t.${column} = ${value}`)
+    .join(" AND ");
+}
+
+/**
+ * Deletes, guarded alike, each leaving a tombstone. With `images` the rows are kept in it, for the insert half of a key
+ * change. $1 keys as objects, $2 positions, $3 keys as text, $4 table. Gives the number of rows that went.
+ */
+export function deleteSql(plan: ShapePlan, options: { readonly images: boolean }): string {
+  const keys = keyValues(plan);
+  const rows = rowsFrom(plan, [
+    ["p", "bigint"],
+    ["k", "text"],
+  ]);
+  return (
+    `WITH d AS MATERIALIZED (SELECT ${keys.map(({ value }, index) => `${value} AS k${index}`).join(", ")}, r.p, r.k FROM ${rows}),` +
+    ` gone AS (DELETE FROM ${quoteTable(plan.table.name)} AS t USING d` +
+    ` WHERE ${keys.map(({ column }, index) => `t.${column} = d.k${index}`).join(" AND ")} AND ${guard("d.p")}` +
+    ` RETURNING d.k, ${options.images ? "to_json(t)" : "NULL::json"} AS image),` +
+    ` stone AS (INSERT INTO sluice.tombstone AS s (table_name, key, position, image)` +
+    ` SELECT $4, d.k, d.p, gone.image FROM d LEFT JOIN gone ON gone.k = d.k ORDER BY d.k` +
+    ` ON CONFLICT (table_name, key) DO UPDATE SET position = EXCLUDED.position, deleted_at = now(),` +
+    ` image = EXCLUDED.image WHERE s.position < EXCLUDED.position)` +
+    ` SELECT count(*)::int AS gone FROM gone`
+  );
+}
+
+/** TRUNCATE of one table: other shards may be past it, so only older rows go, while nobody writes. $1 position, $2 table. */
+export function truncateSqls(plan: ShapePlan): readonly { readonly text: string; readonly parameters: 0 | 1 | 2 }[] {
+  const table = quoteTable(plan.table.name);
+  return [
+    { text: `LOCK TABLE ${table} IN SHARE ROW EXCLUSIVE MODE`, parameters: 0 },
+    { text: `DELETE FROM ${table} AS t WHERE t.${position} IS NULL OR t.${position} < $1::bigint`, parameters: 1 },
+    {
+      text:
+        `INSERT INTO sluice.truncation AS s (table_name, position) VALUES ($2, $1::bigint) ON CONFLICT (table_name)` +
+        ` DO UPDATE SET position = greatest(s.position, EXCLUDED.position), truncated_at = now()`,
+      parameters: 2,
+    },
+  ];
+}

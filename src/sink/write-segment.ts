@@ -1,0 +1,212 @@
+import type pg from "pg";
+import type { Segment } from "../batch/fold.ts";
+import type { Work, WorkKind } from "../batch/work.ts";
+import type { ShapePlan } from "../catalog/shape-plan.ts";
+import { withNulls } from "../decode/overlay.ts";
+import { SluiceError } from "../errors/sluice-error.ts";
+import { jsonArray } from "./statements/rows.ts";
+import {
+  appendSql,
+  deleteSql,
+  movedSql,
+  partialSql,
+  truncateSqls,
+  unknownRowsSql,
+  upsertSql,
+  waitingRowsSql,
+} from "./statements/write-rows.ts";
+
+/** Thrown for the insert half of a key change whose other half is not applied yet, and for large values that nobody has. */
+export class RowsUnknown extends Error {
+  readonly code: "KEY_CHANGE_WAITS" | "LARGE_VALUE_UNKNOWN";
+  /** Index, in the chunk, of the first entry concerned. */
+  readonly entryIndex: number;
+
+  constructor(code: "KEY_CHANGE_WAITS" | "LARGE_VALUE_UNKNOWN", entryIndex: number) {
+    super(code);
+    this.code = code;
+    this.entryIndex = entryIndex;
+  }
+}
+
+/** Newest tombstone of each table that may matter to this shard; inserts above it need not look. */
+export interface TombstoneHorizon {
+  of(client: pg.ClientBase, table: string): Promise<bigint>;
+  raise(table: string, position: bigint): void;
+}
+
+interface Group {
+  readonly kind: WorkKind | "moved-delete";
+  readonly plan: ShapePlan;
+  readonly work: Work[];
+}
+
+/** Deletes go first: a key change's delete saves the row for its insert. */
+const order: Readonly<Record<Group["kind"], number>> = {
+  truncate: 0,
+  "moved-delete": 1,
+  delete: 2,
+  upsert: 3,
+  partial: 4,
+  moved: 5,
+  append: 6,
+};
+
+/**
+ * Writes one segment, a statement or two for each table, kind and set of columns, whatever the number of rows. Returns how
+ * many rows were written; the others were older than what is there.
+ */
+export async function writeSegment(client: pg.ClientBase, segment: Segment, horizon: TombstoneHorizon): Promise<number> {
+  let written = 0;
+  for (const group of groups(segment)) written += await writeGroup(client, group, horizon);
+  return written;
+}
+
+/** By table name and then kind, so that parallel shards lock tables and keys in one order. */
+function groups(segment: Segment): Group[] {
+  const found = new Map<ShapePlan, Map<Group["kind"], Group>>();
+  for (const work of segment.work) {
+    const kind = work.kind === "delete" && work.change.newKey !== undefined ? "moved-delete" : work.kind;
+    let kinds = found.get(work.plan);
+    if (kinds === undefined) found.set(work.plan, (kinds = new Map()));
+    const group = kinds.get(kind);
+    if (group === undefined) kinds.set(kind, { kind, plan: work.plan, work: [work] });
+    else group.work.push(work);
+  }
+  return [...found.values()]
+    .flatMap((kinds) => [...kinds.values()])
+    .sort((left, right) => order[left.kind] - order[right.kind] || compare(left.plan.table.name.id, right.plan.table.name.id));
+}
+
+function compare(left: string, right: string): number {
+  if (left === right) return 0;
+  return left < right ? -1 : 1;
+}
+
+async function writeGroup(client: pg.ClientBase, group: Group, horizon: TombstoneHorizon): Promise<number> {
+  const { plan, work, kind } = group;
+  if (work.length > 1 && kind !== "append") {
+    work.sort((left, right) => compare(left.change.key ?? "", right.change.key ?? ""));
+  }
+  const table = plan.table.name.id;
+  switch (kind) {
+    case "upsert": {
+      const newestDelete = await horizon.of(client, table);
+      const tombstones = work.some((each) => each.position <= newestDelete);
+      const values = [images(work), positions(work), keys(work), table];
+      const id = tombstones ? "upsert after deletes" : "upsert";
+      return rows(await run(client, plan, id, () => upsertSql(plan, { tombstones }), values));
+    }
+    case "append":
+      return rows(await run(client, plan, kind, () => appendSql(plan), [images(work), positions(work), table]));
+    case "delete":
+    case "moved-delete": {
+      for (const each of work) horizon.raise(table, each.position);
+      const options = { images: kind === "moved-delete" };
+      const values = [images(work), positions(work), keys(work), table];
+      await run(client, plan, kind, () => deleteSql(plan, options), values);
+      return work.length;
+    }
+    case "partial":
+      return writePartial(client, group);
+    case "moved":
+      return writeMoved(client, group);
+    case "truncate":
+      return writeTruncates(client, group);
+    default:
+      throw kind satisfies never;
+  }
+}
+
+async function writePartial(client: pg.ClientBase, { plan, work }: Group): Promise<number> {
+  const values = [imagesWithNulls(work), positions(work), keys(work), masks(work)];
+  const written = rows(await run(client, plan, "partial", () => partialSql(plan), values));
+  if (written === work.length) return written;
+  const table = plan.table.name.id;
+  const unknown = await run<{ key: string }>(client, plan, "unknown", () => unknownRowsSql(plan), [...values, table]);
+  throwUnknown(work, unknown.rows, () => "LARGE_VALUE_UNKNOWN");
+  return written;
+}
+
+async function writeMoved(client: pg.ClientBase, { plan, work }: Group): Promise<number> {
+  const oldKeys = work.map((each) => each.change.oldKey ?? "");
+  const values = [imagesWithNulls(work), positions(work), keys(work), masks(work), oldKeys, plan.table.name.id];
+  const unknown = await run<{ key: string; waits: boolean }>(client, plan, "waiting", () => waitingRowsSql(plan), values);
+  throwUnknown(work, unknown.rows, (row) => (row.waits ? "KEY_CHANGE_WAITS" : "LARGE_VALUE_UNKNOWN"));
+  return rows(await run(client, plan, "moved", () => movedSql(plan), values));
+}
+
+/** Throws for the first of the unknown rows in stream order. */
+function throwUnknown<Row extends { readonly key: string }>(
+  work: readonly Work[],
+  unknown: readonly Row[],
+  codeOf: (row: Row) => RowsUnknown["code"],
+): void {
+  if (unknown.length === 0) return;
+  const byKey = new Map(unknown.map((row) => [row.key, row]));
+  const first = [...work]
+    .sort((left, right) => left.change.entryIndex - right.change.entryIndex)
+    .find((each) => byKey.has(each.change.key ?? ""));
+  const row = byKey.get(first?.change.key ?? "");
+  if (first === undefined || row === undefined) throw new SluiceError("INTERNAL", "unknown rows are not of this batch");
+  throw new RowsUnknown(codeOf(row), first.change.entryIndex);
+}
+
+async function writeTruncates(client: pg.ClientBase, { plan, work }: Group): Promise<number> {
+  for (const { position } of work) {
+    const values = [position.toString(), plan.table.name.id];
+    for (const { text, parameters } of truncateSqls(plan)) await client.query(text, values.slice(0, parameters));
+  }
+  return work.length;
+}
+
+function images(work: readonly Work[]): Buffer {
+  return jsonArray(work.map((each) => each.image));
+}
+
+function imagesWithNulls(work: readonly Work[]): Buffer {
+  return jsonArray(work.map((each) => withNulls(each.image, each.absent)));
+}
+
+function positions(work: readonly Work[]): string[] {
+  return work.map((each) => each.position.toString());
+}
+
+function keys(work: readonly Work[]): string[] {
+  return work.map((each) => each.change.key ?? "");
+}
+
+/** For each row a text with a 1 for each column whose value is left out. */
+function masks(work: readonly Work[]): string[] {
+  return work.map(({ plan, absent }) => plan.columns.map((column) => (absent.has(column.name) ? "1" : "0")).join(""));
+}
+
+function rows(result: pg.QueryResult): number {
+  return result.rowCount ?? 0;
+}
+
+interface Statement {
+  readonly name: string;
+  readonly text: string;
+}
+
+/** Texts and their names as prepared statements, kept as long as the plan is: at most a few for each table. */
+const statements = new WeakMap<ShapePlan, Map<string, Statement>>();
+let statementCount = 0;
+
+function run<Row extends pg.QueryResultRow>(
+  client: pg.ClientBase,
+  plan: ShapePlan,
+  id: string,
+  text: () => string,
+  values: unknown[],
+): Promise<pg.QueryResult<Row>> {
+  let byId = statements.get(plan);
+  if (byId === undefined) statements.set(plan, (byId = new Map()));
+  let statement = byId.get(id);
+  if (statement === undefined) {
+    statement = { name: `sluice_${++statementCount}`, text: text() };
+    byId.set(id, statement);
+  }
+  return client.query<Row>({ ...statement, values });
+}
