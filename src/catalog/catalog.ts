@@ -11,7 +11,10 @@ import { planKey, planShape, requireKey, type ShapePlan } from "./shape-plan.ts"
  */
 export class Catalog {
   private readonly pool: pg.Pool;
-  private readonly tables = new Map<string, { readonly table: ReadTable; readonly plans: Map<string, ShapePlan> }>();
+  private readonly tables = new Map<
+    string,
+    { readonly table: ReadTable; readonly plans: Map<string, ShapePlan> }
+  >();
 
   constructor(pool: pg.Pool) {
     this.pool = pool;
@@ -40,12 +43,16 @@ export class Catalog {
     return plan;
   }
 
-  private async table(name: TableName): Promise<{ readonly table: ReadTable; readonly plans: Map<string, ShapePlan> }> {
+  private async table(
+    name: TableName,
+  ): Promise<{ readonly table: ReadTable; readonly plans: Map<string, ShapePlan> }> {
     const known = this.tables.get(name.id);
     if (known !== undefined) return known;
     const table = await readTable(this.pool, name);
     if (table === undefined) {
-      throw new SluiceError("TABLE_MISSING", `the read database has no table ${name.id}`, { place: { table: name.id } });
+      throw new SluiceError("TABLE_MISSING", `the read database has no table ${name.id}`, {
+        place: { table: name.id },
+      });
     }
     const entry = { table, plans: new Map<string, ShapePlan>() };
     this.tables.set(name.id, entry);
@@ -54,13 +61,17 @@ export class Catalog {
 }
 
 function planKeyOf(change: Change): string {
-  return change.op === "t" ? "t" : `${change.op === "d" ? "d" : "i"}${change.key === undefined ? "-" : "k"}${change.shape}`;
+  return change.op === "t"
+    ? "t"
+    : `${change.op === "d" ? "d" : "i"}${change.key === undefined ? "-" : "k"}${change.shape}`;
 }
 
 function makePlan(change: Change, table: ReadTable, keyNames: readonly string[] | undefined): ShapePlan {
   if (change.op === "t") return planShape(table, []);
   if (keyNames === undefined && (change.op === "d" || change.op === "u")) {
-    throw new SluiceError("TABLE_WITHOUT_KEY", `${table.name.id} has no key`, { place: { table: table.name.id } });
+    throw new SluiceError("TABLE_WITHOUT_KEY", `${table.name.id} has no key`, {
+      place: { table: table.name.id },
+    });
   }
   if (change.op === "d") return planKey(table, keyNames ?? []);
   requireKey(table, keyNames);

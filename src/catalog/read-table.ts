@@ -68,7 +68,10 @@ LEFT JOIN pg_catalog.pg_namespace en ON en.oid = e.typnamespace
 ORDER BY a.attnum`;
 
 /** The table as the read database has it now; undefined when there is none. */
-export async function readTable(client: pg.ClientBase | pg.Pool, name: TableName): Promise<ReadTable | undefined> {
+export async function readTable(
+  client: pg.ClientBase | pg.Pool,
+  name: TableName,
+): Promise<ReadTable | undefined> {
   const { rows } = await client.query<ColumnRow>(columnsSql, [name.schema, name.table]);
   if (rows.length === 0) return undefined;
   const columns = new Map<string, ReadColumn>();
@@ -103,5 +106,11 @@ const kinds: Readonly<Record<string, ColumnType["kind"]>> = {
 };
 
 function columnType(row: TypeRow, element: ColumnType | undefined): ColumnType {
-  return { name: row.name, sql: row.sql, kind: kinds[row.typtype] ?? "other", schemaSql: row.schema, element };
+  return {
+    name: row.name,
+    sql: row.sql,
+    kind: kinds[row.typtype] ?? "other",
+    schemaSql: row.schema,
+    element,
+  };
 }

@@ -17,7 +17,8 @@ export type WrittenColumn = ReadColumn & { readonly codec: NonNullable<ReadColum
  */
 export function planShape(table: ReadTable, names: readonly string[]): ShapePlan {
   const place = { table: table.name.id };
-  if (!table.prepared) throw new SluiceError("TABLE_NOT_PREPARED", `${table.name.id} is not prepared`, { place });
+  if (!table.prepared)
+    throw new SluiceError("TABLE_NOT_PREPARED", `${table.name.id} is not prepared`, { place });
   const columns: WrittenColumn[] = [];
   for (const name of names) {
     const column = table.columns.get(name);
@@ -40,7 +41,12 @@ export function planKey(table: ReadTable, names: readonly string[]): ShapePlan {
 export function requireKey(table: ReadTable, names: readonly string[] | undefined): void {
   const place = { table: table.name.id, keyColumns: names ?? [] };
   if (names === undefined && table.key.length === 0) return;
-  if (names !== undefined && names.length === table.key.length && names.every((name) => table.key.includes(name))) return;
+  if (
+    names !== undefined &&
+    names.length === table.key.length &&
+    names.every((name) => table.key.includes(name))
+  )
+    return;
   throw new SluiceError(
     "KEY_MISMATCH",
     `changes of ${table.name.id} have the key (${names?.join(", ") ?? ""}), the read database's table (${table.key.join(", ")})`,
@@ -51,7 +57,11 @@ export function requireKey(table: ReadTable, names: readonly string[] | undefine
 function written(table: ReadTable, column: ReadColumn): WrittenColumn {
   const { codec } = column;
   if (codec !== undefined) return { ...column, codec };
-  throw new SluiceError("TYPE_UNSUPPORTED", `${table.name.id}.${column.name} has the type ${column.type.sql}`, {
-    place: { table: table.name.id, column: column.name },
-  });
+  throw new SluiceError(
+    "TYPE_UNSUPPORTED",
+    `${table.name.id}.${column.name} has the type ${column.type.sql}`,
+    {
+      place: { table: table.name.id, column: column.name },
+    },
+  );
 }

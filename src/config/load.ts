@@ -65,7 +65,11 @@ function find(
 }
 
 /** An empty variable counts as unset: compose files pass `${NAME:-}`. */
-function findInEnvironment(option: NamedOption, env: LoadOptions["env"], problems: string[]): Found | undefined {
+function findInEnvironment(
+  option: NamedOption,
+  env: LoadOptions["env"],
+  problems: string[],
+): Found | undefined {
   const direct = nonEmpty(env[option.env]);
   const fileName = `${option.env}_FILE`;
   const path = option.secret === true ? nonEmpty(env[fileName]) : undefined;
@@ -92,7 +96,8 @@ function read(option: NamedOption, found: Found, problems: string[]): unknown {
 }
 
 function absent(option: NamedOption, load: LoadOptions, problems: string[]): unknown {
-  const needed = option.requiredBy?.includes(load.command) === true || load.required?.includes(option.key) === true;
+  const needed =
+    option.requiredBy?.includes(load.command) === true || load.required?.includes(option.key) === true;
   if (needed) problems.push(`${option.name} is missing: set ${option.env} or --${option.flag}`);
   return option.requiredBy === undefined ? undefined : "";
 }
@@ -144,7 +149,9 @@ function readEntries(
 const kubernetesVariable = /^SLUICE_(.+_)?(SERVICE_(HOST|PORT)(_.+)?|PORT(_\d+_(TCP|UDP|SCTP)(_.+)?)?)$/;
 
 function unknownVariables(env: LoadOptions["env"]): readonly string[] {
-  const known = optionList.flatMap((option) => (option.secret === true ? [option.env, `${option.env}_FILE`] : [option.env]));
+  const known = optionList.flatMap((option) =>
+    option.secret === true ? [option.env, `${option.env}_FILE`] : [option.env],
+  );
   known.push(configFileEnv);
   return Object.keys(env)
     .filter((name) => name.startsWith("SLUICE_") && !known.includes(name) && !kubernetesVariable.test(name))
@@ -158,7 +165,8 @@ function hint(name: string, known: readonly string[]): string {
 
 function invalid(problems: readonly string[]): SluiceError {
   const only = problems.length === 1 ? problems[0] : undefined;
-  const message = only ?? `${problems.length} problems:\n${problems.map((problem) => `  - ${problem}`).join("\n")}`;
+  const message =
+    only ?? `${problems.length} problems:\n${problems.map((problem) => `  - ${problem}`).join("\n")}`;
   return new SluiceError("CONFIG_INVALID", message);
 }
 

@@ -49,7 +49,8 @@ export const options = {
   },
   sourceUrl: {
     type: urlValue(postgres),
-    description: "The primary. Only `migrate --from-source` and `check` read its catalog; `run` never connects to it.",
+    description:
+      "The primary. Only `migrate --from-source` and `check` read its catalog; `run` never connects to it.",
     secret: true,
   },
   streams: {
@@ -61,13 +62,15 @@ export const options = {
   pipeline: {
     type: stringValue(),
     default: "default",
-    description: "Name under which checkpoints and members are kept; members of one pipeline share its shards.",
+    description:
+      "Name under which checkpoints and members are kept; members of one pipeline share its shards.",
   },
   member: {
     type: stringValue(),
     default: `${hostname()}-${process.pid}`,
     defaultNote: "host-pid",
-    description: "Name of this process, unique in its pipeline. A fixed name takes its own leases back at once.",
+    description:
+      "Name of this process, unique in its pipeline. A fixed name takes its own leases back at once.",
   },
   httpAddress: {
     type: addressValue(),
@@ -155,17 +158,19 @@ export interface NamedOption extends Option<unknown> {
   readonly flag: string;
 }
 
-export const optionList: readonly NamedOption[] = Object.entries<Option<unknown>>(options).map(([key, option]) => {
-  const name = key.replace(/Ms$/, "");
-  const words = name.split(/(?=[A-Z])/).map((word) => word.toLowerCase());
-  return {
-    ...option,
-    key: key as OptionKey,
-    name,
-    env: `SLUICE_${words.join("_").toUpperCase()}`,
-    flag: words.join("-"),
-  };
-});
+export const optionList: readonly NamedOption[] = Object.entries<Option<unknown>>(options).map(
+  ([key, option]) => {
+    const name = key.replace(/Ms$/, "");
+    const words = name.split(/(?=[A-Z])/).map((word) => word.toLowerCase());
+    return {
+      ...option,
+      key: key as OptionKey,
+      name,
+      env: `SLUICE_${words.join("_").toUpperCase()}`,
+      flag: words.join("-"),
+    };
+  },
+);
 
 /** Names the YAML file; itself not an option, since a file cannot name itself. */
 export const configFileEnv = "SLUICE_CONFIG";
@@ -174,7 +179,10 @@ export const configFileEnv = "SLUICE_CONFIG";
 export function configJsonSchema(): Record<string, unknown> {
   const shape = Object.fromEntries(
     optionList.map((option) => {
-      const note = option.default === undefined ? "" : ` Default: ${option.defaultNote ?? JSON.stringify(option.default)}.`;
+      const note =
+        option.default === undefined
+          ? ""
+          : ` Default: ${option.defaultNote ?? JSON.stringify(option.default)}.`;
       return [option.name, option.type.schema.optional().describe(`${option.description}${note}`)];
     }),
   );

@@ -12,7 +12,13 @@ export interface ValueType<T> {
   readonly schema: z.ZodType<T>;
 }
 
-const durationUnits: Readonly<Record<string, number>> = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 };
+const durationUnits: Readonly<Record<string, number>> = {
+  ms: 1,
+  s: 1_000,
+  m: 60_000,
+  h: 3_600_000,
+  d: 86_400_000,
+};
 const sizeUnits: Readonly<Record<string, number>> = {
   B: 1,
   KB: 1_000,
@@ -60,7 +66,11 @@ function textual<T>(expected: string, parse: (text: string) => T | undefined): z
   });
 }
 
-function bounded(expected: string, minimum: number, parse: (text: string) => number | undefined): z.ZodType<number, string> {
+function bounded(
+  expected: string,
+  minimum: number,
+  parse: (text: string) => number | undefined,
+): z.ZodType<number, string> {
   return textual(expected, (text) => {
     const value = parse(text);
     return value === undefined || value < minimum ? undefined : value;
@@ -122,7 +132,10 @@ export function integerValue(minimum: number, maximum = Number.MAX_SAFE_INTEGER)
 
 /** Lets YAML's numbers in beside text. */
 function numeric(schema: z.ZodType<number, string>, expected: string): z.ZodType<number> {
-  return z.union([z.string(), z.int()], { error: `expected ${expected}` }).transform(String).pipe(schema);
+  return z
+    .union([z.string(), z.int()], { error: `expected ${expected}` })
+    .transform(String)
+    .pipe(schema);
 }
 
 export function enumValue<const T extends string>(values: readonly [T, ...T[]]): ValueType<T> {

@@ -67,7 +67,9 @@ export class Decoder {
     const table = this.table(envelope);
     if (!table.included) return "table-excluded";
     if (envelope.position === undefined) {
-      throw new SluiceError("POSITION_MISSING", "the change has no position", { place: { table: table.name.id } });
+      throw new SluiceError("POSITION_MISSING", "the change has no position", {
+        place: { table: table.name.id },
+      });
     }
     const keyBytes = isPlaceholder(parts.key, nullKey) ? undefined : parts.key;
     const op = operation(envelope);
@@ -115,13 +117,14 @@ function messageParts(fields: readonly Buffer[]): MessageParts {
   let newKey: Buffer | undefined;
   let oldKey: Buffer | undefined;
   for (let index = 0; index + 1 < fields.length; index += 2) {
-    const name = fields[index]?.latin1Slice();
+    const name = fields[index]?.toString("latin1");
     if (name === "key") key = fields[index + 1];
     else if (name === "value") value = fields[index + 1];
     else if (name === "__DEBEZIUM.NEWKEY") newKey = fields[index + 1];
     else if (name === "__DEBEZIUM.OLDKEY") oldKey = fields[index + 1];
   }
-  if (key === undefined || value === undefined) throw notDebezium("the entry lacks the field `key` or `value`");
+  if (key === undefined || value === undefined)
+    throw notDebezium("the entry lacks the field `key` or `value`");
   return { key, value, newKey, oldKey };
 }
 
@@ -144,7 +147,7 @@ function image(value: Buffer, envelope: Envelope): Buffer {
 }
 
 function isPlaceholder(bytes: Buffer, placeholder: string): boolean {
-  return bytes.length === placeholder.length && bytes.latin1Slice() === placeholder;
+  return bytes.length === placeholder.length && bytes.toString("latin1") === placeholder;
 }
 
 function rejectForeign(envelope: Envelope): never {

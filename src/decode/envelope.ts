@@ -42,7 +42,7 @@ export function scanEnvelope(value: Buffer): Envelope {
       case 0x6f: // o
         if (isText(value, nameStart, nameEnd, "op")) {
           const valueEnd = skipValue(value, at);
-          envelope.op = value.latin1Slice(at + 1, valueEnd - 1);
+          envelope.op = value.toString("latin1", at + 1, valueEnd - 1);
           return valueEnd;
         }
         break;
@@ -94,7 +94,8 @@ function scanSource(value: Buffer, from: number, envelope: Envelope): number {
         break;
       case 5:
         if (isText(value, nameStart, nameEnd, "table")) return scanText(value, at, envelope, "table");
-        if (isText(value, nameStart, nameEnd, "ts_ms")) envelope.committedAtMs = Number(scanInteger(value, at) ?? 0);
+        if (isText(value, nameStart, nameEnd, "ts_ms"))
+          envelope.committedAtMs = Number(scanInteger(value, at) ?? 0);
         break;
       case 6:
         if (isText(value, nameStart, nameEnd, "schema")) return scanText(value, at, envelope, "schema");
@@ -113,20 +114,20 @@ function scanSource(value: Buffer, from: number, envelope: Envelope): number {
 function scanText(value: Buffer, at: number, envelope: Envelope, into: "schema" | "table"): number {
   if (value[at] !== 0x22) return -1;
   const end = skipString(value, at);
-  const raw = value.utf8Slice(at + 1, end - 1);
+  const raw = value.toString("utf8", at + 1, end - 1);
   envelope[into] = raw.includes("\\") ? (JSON.parse(`"${raw}"`) as string) : raw;
   return end;
 }
 
 function scanInteger(value: Buffer, at: number): bigint | undefined {
-  const text = value.latin1Slice(at, skipValue(value, at));
+  const text = value.toString("latin1", at, skipValue(value, at));
   return /^-?\d+$/.test(text) ? BigInt(text) : undefined;
 }
 
 /** The second element of `"[\"last commit\",\"lsn\"]"`: where incremental snapshots say their position. */
 function scanSequence(value: Buffer, at: number): bigint | undefined {
   const end = skipValue(value, at);
-  const numbers = value.latin1Slice(at, end).match(/\d+/g);
+  const numbers = value.toString("latin1", at, end).match(/\d+/g);
   const lsn = numbers?.[1];
   return lsn === undefined ? undefined : BigInt(lsn);
 }

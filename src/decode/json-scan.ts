@@ -70,7 +70,8 @@ function skipScalar(bytes: Buffer, from: number): number {
   let at = from;
   for (; at < bytes.length; at++) {
     const byte = bytes[at];
-    if (byte === comma || byte === braceClose || byte === bracketClose || byte === undefined || byte <= 0x20) break;
+    if (byte === comma || byte === braceClose || byte === bracketClose || byte === undefined || byte <= 0x20)
+      break;
   }
   if (at === from) throw new JsonScanError("a value is missing");
   return at;

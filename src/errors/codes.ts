@@ -29,7 +29,8 @@ export const errorManuals = {
   REDIS_REPLY: {
     policy: "retry",
     meaning: "Redis answered a command with an error.",
-    remedy: "Read the reply in the message: a wrong key type, a missing permission, or a server that is loading.",
+    remedy:
+      "Read the reply in the message: a wrong key type, a missing permission, or a server that is loading.",
   },
   DATABASE_UNAVAILABLE: {
     policy: "retry",
@@ -65,19 +66,22 @@ export const errorManuals = {
   // Reading
   READ_HOLE: {
     policy: "retry",
-    meaning: "The group's pending entries are not the ones that this member holds, so a reply was lost or someone else read.",
+    meaning:
+      "The group's pending entries are not the ones that this member holds, so a reply was lost or someone else read.",
     remedy: "sluice rewinds to the checkpoint and reads again; if it recurs, another program uses the group.",
   },
   STREAM_GAP: {
     policy: "stop",
     meaning: "Entries were removed from the stream before they were applied.",
-    remedy: "Take a new snapshot of the affected tables, then accept the gap; find out what trimmed the stream.",
+    remedy:
+      "Take a new snapshot of the affected tables, then accept the gap; find out what trimmed the stream.",
   },
   // Entries
   ENTRY_NOT_DEBEZIUM: {
     policy: "stop",
     meaning: "The entry is not a Debezium change event in the extended or compact format.",
-    remedy: "Find out who wrote it; only Debezium may write to the shards. Remove the entry with XDEL once it is understood.",
+    remedy:
+      "Find out who wrote it; only Debezium may write to the shards. Remove the entry with XDEL once it is understood.",
   },
   ENTRY_WITH_SCHEMA: {
     policy: "stop",
@@ -86,7 +90,8 @@ export const errorManuals = {
   },
   POSITION_MISSING: {
     policy: "stop",
-    meaning: "The change has neither source.lsn nor source.sequence, so its place in the primary's log is unknown.",
+    meaning:
+      "The change has neither source.lsn nor source.sequence, so its place in the primary's log is unknown.",
     remedy: "Use Debezium's PostgreSQL connector and leave its source block unchanged.",
   },
   // Tables
@@ -124,16 +129,19 @@ export const errorManuals = {
   VALUE_INVALID: {
     policy: "stop",
     meaning: "A value does not fit its column: out of range, too long, malformed, or against a constraint.",
-    remedy: "Compare the column's type and constraints with the primary's, and Debezium's modes with those in debezium/application.properties.",
+    remedy:
+      "Compare the column's type and constraints with the primary's, and Debezium's modes with those in debezium/application.properties.",
   },
   LARGE_VALUE_UNKNOWN: {
     policy: "stop",
-    meaning: "The change leaves out an unchanged large value, and the row that has it is not in the read database.",
+    meaning:
+      "The change leaves out an unchanged large value, and the row that has it is not in the read database.",
     remedy: "Take a new snapshot of the table, or set REPLICA IDENTITY FULL on it.",
   },
   KEY_CHANGE_WAITS: {
     policy: "retry",
-    meaning: "A row got a new key; its unchanged large values come with the old key's delete, which another shard has yet to apply.",
+    meaning:
+      "A row got a new key; its unchanged large values come with the old key's delete, which another shard has yet to apply.",
     remedy: "None as long as the other shards move; if the other shard is stopped, mend that one first.",
   },
   PERMISSION_DENIED: {

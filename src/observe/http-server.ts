@@ -82,7 +82,11 @@ interface Check {
 function livenessChecks(health: PipelineHealth): readonly Check[] {
   const seconds = Math.round(health.tickAgeMs / 1000);
   return [
-    { name: "loop", ok: health.tickAgeMs <= wedgedAfterMs, reason: `the supervisor has not turned for ${seconds} s` },
+    {
+      name: "loop",
+      ok: health.tickAgeMs <= wedgedAfterMs,
+      reason: `the supervisor has not turned for ${seconds} s`,
+    },
   ];
 }
 

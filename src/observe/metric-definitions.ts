@@ -71,7 +71,11 @@ export const metricDefinitions = {
     help: "Errors that were met, by the stage that met them, or `shard` where a shard stopped.",
     labels: ["stage", "error_code", "policy"],
   },
-  sluice_retries_total: { type: "counter", help: "Tries again after a transient failure.", labels: ["stage"] },
+  sluice_retries_total: {
+    type: "counter",
+    help: "Tries again after a transient failure.",
+    labels: ["stage"],
+  },
   sluice_state: {
     type: "gauge",
     help: "1 for the state that this member last saw the shard in, 0 for the others.",

@@ -23,9 +23,21 @@ export interface Metrics {
 }
 
 const shardStates: readonly ShardState[] = ["free", "running", "retrying", "stopped"];
-const skipReasons: readonly SkipReason[] = ["stale", "table-excluded", "tombstone", "heartbeat", "logical-message"];
+const skipReasons: readonly SkipReason[] = [
+  "stale",
+  "table-excluded",
+  "tombstone",
+  "heartbeat",
+  "logical-message",
+];
 const operations = ["inserts", "updates", "deletes", "reads", "truncates"] as const;
-const singular = { inserts: "insert", updates: "update", deletes: "delete", reads: "read", truncates: "truncate" } as const;
+const singular = {
+  inserts: "insert",
+  updates: "update",
+  deletes: "delete",
+  reads: "read",
+  truncates: "truncate",
+} as const;
 
 /** Tables beyond this share the label `other`, so that a database of many tables does not swamp Prometheus. */
 const mostTables = 200;
@@ -173,8 +185,10 @@ async function setSnapshot(to: Instruments, options: MetricsOptions): Promise<vo
   for (const shard of report?.shards ?? []) {
     const { stream } = shard;
     if (shard.lagEntries !== null) to.set("sluice_stream_lag_entries", { stream }, shard.lagEntries);
-    if (shard.pendingEntries !== null) to.set("sluice_stream_pending_entries", { stream }, shard.pendingEntries);
-    if (shard.freshnessSeconds !== null) to.set("sluice_staleness_seconds", { stream }, shard.freshnessSeconds);
+    if (shard.pendingEntries !== null)
+      to.set("sluice_stream_pending_entries", { stream }, shard.pendingEntries);
+    if (shard.freshnessSeconds !== null)
+      to.set("sluice_staleness_seconds", { stream }, shard.freshnessSeconds);
     to.set("sluice_lease_held", { stream }, shard.owner === options.member ? 1 : 0);
   }
 }

@@ -2,7 +2,12 @@ import type { Config } from "../config/config.ts";
 import { SluiceError } from "../errors/sluice-error.ts";
 import type { ShardState } from "../observe/progress.ts";
 import { openPool } from "../sink/connect.ts";
-import { readPipelineRows, type LastError, type ShardRow, type StatusDatabase } from "../sink/status-store.ts";
+import {
+  readPipelineRows,
+  type LastError,
+  type ShardRow,
+  type StatusDatabase,
+} from "../sink/status-store.ts";
 import { openRedis, redisUnavailable } from "../source/connect.ts";
 import {
   readRedisFacts,
@@ -112,7 +117,11 @@ async function readStreams(
   try {
     if (redis === undefined) throw redisUnavailable("no connection");
     const facts = await readRedisFacts(redis);
-    const places = rows.map((row) => ({ stream: row.stream, group: config.group, checkpoint: row.checkpoint }));
+    const places = rows.map((row) => ({
+      stream: row.stream,
+      group: config.group,
+      checkpoint: row.checkpoint,
+    }));
     const infos = await Promise.all(places.map((place) => readStreamInfo(redis, place)));
     const unknown = rows.filter((_, index) => infos[index]?.lagEntries === null).map((row) => row.stream);
     return { infos, warnings: [...redisWarnings(facts), ...lagWarnings(unknown)] };
@@ -155,7 +164,8 @@ function ownershipWarnings(members: number, rows: readonly ShardRow[]): readonly
     return [{ code: "NO_MEMBER", message: "no member is registered", remedy: "Start `sluice run`." }];
   }
   if (free.length === 0) return [];
-  const remedy = "None if it passes within the lease time; else see whether the members run with the same SLUICE_STREAMS.";
+  const remedy =
+    "None if it passes within the lease time; else see whether the members run with the same SLUICE_STREAMS.";
   return [{ code: "SHARD_FREE", message: `nobody owns ${free.join(", ")}`, remedy }];
 }
 
@@ -169,7 +179,9 @@ const cacheMs = 1_000;
 const answerWithinMs = 5_000;
 
 /** Reports for the HTTP server and the command line, on connections apart from those that carry changes. */
-export function createStatusSource(config: StatusConfig & Pick<Config, "redisUrl" | "databaseUrl">): StatusSource {
+export function createStatusSource(
+  config: StatusConfig & Pick<Config, "redisUrl" | "databaseUrl">,
+): StatusSource {
   const pool = openPool({
     url: config.databaseUrl,
     applicationName: "sluice status",

@@ -8,16 +8,3 @@ export async function sleep(milliseconds: number, signal?: AbortSignal): Promise
     // Aborted: the caller looks at the signal.
   }
 }
-
-/** Settles as the promise does, or rejects with `late()` after the time. */
-export async function withTimeout<T>(promise: Promise<T>, milliseconds: number, late: () => Error): Promise<T> {
-  let timer: NodeJS.Timeout | undefined;
-  const timeout = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(late()), milliseconds);
-  });
-  try {
-    return await Promise.race([promise, timeout]);
-  } finally {
-    clearTimeout(timer);
-  }
-}

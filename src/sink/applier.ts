@@ -75,7 +75,10 @@ export class Applier {
     const index = error instanceof RowsUnknown ? error.entryIndex : to - from === 1 ? from : undefined;
     const classified =
       error instanceof RowsUnknown
-        ? { reaction: "isolate" as const, error: new SluiceError(error.code, "the row's large values are not known here") }
+        ? {
+            reaction: "isolate" as const,
+            error: new SluiceError(error.code, "the row's large values are not known here"),
+          }
         : classify(error);
     const change = index === undefined ? undefined : chunk.changes.find((each) => each.entryIndex === index);
     const entryId = index === undefined ? undefined : chunk.entries[index]?.id;
@@ -94,14 +97,19 @@ export class Applier {
     const works = await this.works(changes);
     const folded = fold(works);
     const whole = from === 0 && to === chunk.entries.length;
-    const skipped = new Map<SkipReason, number>(whole ? chunk.skipped : [["table-excluded", to - from - changes.length]]);
+    const skipped = new Map<SkipReason, number>(
+      whole ? chunk.skipped : [["table-excluded", to - from - changes.length]],
+    );
     const next = this.checkpointAt(chunk, from, to);
     const client = await pool.connect();
     let written = 0;
     try {
       await client.query("BEGIN");
       await shards.move(client, lease, this.current, next, {
-        position: changes.reduce((highest, change) => (change.position > highest ? change.position : highest), 0n),
+        position: changes.reduce(
+          (highest, change) => (change.position > highest ? change.position : highest),
+          0n,
+        ),
         applied: changes.length,
         skipped: to - from - changes.length,
       });
@@ -177,7 +185,15 @@ function countTables(changes: readonly Change[], folded: ReadonlyMap<string, num
     const table = change.table.id;
     let count = counts.get(table);
     if (count === undefined) {
-      count = { table, inserts: 0, updates: 0, deletes: 0, reads: 0, truncates: 0, folded: folded.get(table) ?? 0 };
+      count = {
+        table,
+        inserts: 0,
+        updates: 0,
+        deletes: 0,
+        reads: 0,
+        truncates: 0,
+        folded: folded.get(table) ?? 0,
+      };
       counts.set(table, count);
     }
     count[counters[change.op]]++;

@@ -56,7 +56,10 @@ export function classify(error: unknown): Classified {
 function safeMessage(error: DatabaseError): string {
   const quotesValues = error.code.startsWith("22") || error.code.startsWith("23");
   if (!quotesValues) return ` (${error.message})`;
-  const rule = /^(invalid input syntax for type [\w ]+|[\w ]+ out of range|value too long for type [\w ()]+)/.exec(error.message);
+  const rule =
+    /^(invalid input syntax for type [\w ]+|[\w ]+ out of range|value too long for type [\w ()]+)/.exec(
+      error.message,
+    );
   return rule === null ? "" : ` (${rule[0]})`;
 }
 
@@ -68,10 +71,17 @@ function unreachable(error: unknown): Classified {
   const message = error instanceof Error ? error.message : String(error);
   return {
     reaction: "retry",
-    error: new SluiceError("DATABASE_UNAVAILABLE", `the read database is not available: ${message}`, { cause: error }),
+    error: new SluiceError("DATABASE_UNAVAILABLE", `the read database is not available: ${message}`, {
+      cause: error,
+    }),
   };
 }
 
 function isDatabaseError(error: unknown): error is DatabaseError {
-  return error instanceof Error && "code" in error && typeof error.code === "string" && /^[0-9A-Z]{5}$/.test(error.code);
+  return (
+    error instanceof Error &&
+    "code" in error &&
+    typeof error.code === "string" &&
+    /^[0-9A-Z]{5}$/.test(error.code)
+  );
 }

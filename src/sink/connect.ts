@@ -9,6 +9,12 @@ export interface PoolOptions {
   readonly statementTimeoutMs?: number;
   /** Above this a transaction that waits for its client is ended, in milliseconds: a frozen member must not hold a lock. */
   readonly idleInTransactionTimeoutMs?: number;
+  /**
+   * Settings for applying changes: commits that need not be flushed, since rows and checkpoint are lost together and the stream
+   * still has the entries; no triggers and foreign keys where the role may switch them off; the database's own search path, in
+   * which types' operators and functions are found.
+   */
+  readonly applying?: boolean;
 }
 
 /**
@@ -23,10 +29,16 @@ export function openPool(options: PoolOptions): pg.Pool {
     connectionTimeoutMillis: 5_000,
     keepAlive: true,
     options: sessionSettings(options),
+    ...(options.applying === true ? { onConnect: suspendTriggers } : {}),
   });
   // A broken idle connection is replaced on next use; without a listener it would end the process.
   pool.on("error", () => undefined);
   return pool;
+}
+
+/** Refused to roles that are not superusers; `sluice check` names the constraints that are then in the way. */
+async function suspendTriggers(client: pg.ClientBase): Promise<void> {
+  await client.query("SET session_replication_role = replica").catch(() => undefined);
 }
 
 function sessionSettings(options: PoolOptions): string {
@@ -36,9 +48,11 @@ function sessionSettings(options: PoolOptions): string {
     IntervalStyle: "postgres",
     extra_float_digits: "1",
     bytea_output: "hex",
-    search_path: "pg_catalog",
   };
-  if (options.statementTimeoutMs !== undefined) settings["statement_timeout"] = String(options.statementTimeoutMs);
+  if (options.applying === true) settings["synchronous_commit"] = "off";
+  else settings["search_path"] = "pg_catalog";
+  if (options.statementTimeoutMs !== undefined)
+    settings["statement_timeout"] = String(options.statementTimeoutMs);
   if (options.idleInTransactionTimeoutMs !== undefined) {
     settings["idle_in_transaction_session_timeout"] = String(options.idleInTransactionTimeoutMs);
   }

@@ -166,7 +166,11 @@ export class ShardStore {
 }
 
 function leaseLost(lease: Lease): SluiceError {
-  return new SluiceError("LEASE_LOST", `the lease of ${lease.stream} (epoch ${lease.epoch}) is held elsewhere`, {
-    place: { stream: lease.stream },
-  });
+  return new SluiceError(
+    "LEASE_LOST",
+    `the lease of ${lease.stream} (epoch ${lease.epoch}) is held elsewhere`,
+    {
+      place: { stream: lease.stream },
+    },
+  );
 }

@@ -63,11 +63,16 @@ export function statusError(error: unknown): SluiceError {
   const state = error instanceof Error && "code" in error ? String(error.code) : "";
   const message = error instanceof Error ? error.message || state : String(error);
   if (state === "42P01" || state === "3F000" || state === "42703") {
-    return new SluiceError("SCHEMA_MISSING", `the bookkeeping schema is not there: ${message}`, { cause: error });
+    return new SluiceError("SCHEMA_MISSING", `the bookkeeping schema is not there: ${message}`, {
+      cause: error,
+    });
   }
   if (state === "42501") {
-    const remedy = "Run `sluice migrate` with this role, or grant it USAGE on schema sluice and all rights on its tables.";
+    const remedy =
+      "Run `sluice migrate` with this role, or grant it USAGE on schema sluice and all rights on its tables.";
     return new SluiceError("PERMISSION_DENIED", message, { remedy, cause: error });
   }
-  return new SluiceError("DATABASE_UNAVAILABLE", `the read database is not available: ${message}`, { cause: error });
+  return new SluiceError("DATABASE_UNAVAILABLE", `the read database is not available: ${message}`, {
+    cause: error,
+  });
 }

@@ -56,7 +56,11 @@ const order: Readonly<Record<Group["kind"], number>> = {
  * Writes one segment, a statement or two for each table, kind and set of columns, whatever the number of rows. Returns how
  * many rows were written; the others were older than what is there.
  */
-export async function writeSegment(client: pg.ClientBase, segment: Segment, horizon: TombstoneHorizon): Promise<number> {
+export async function writeSegment(
+  client: pg.ClientBase,
+  segment: Segment,
+  horizon: TombstoneHorizon,
+): Promise<number> {
   let written = 0;
   for (const group of groups(segment)) written += await writeGroup(client, group, horizon);
   return written;
@@ -75,7 +79,10 @@ function groups(segment: Segment): Group[] {
   }
   return [...found.values()]
     .flatMap((kinds) => [...kinds.values()])
-    .sort((left, right) => order[left.kind] - order[right.kind] || compare(left.plan.table.name.id, right.plan.table.name.id));
+    .sort(
+      (left, right) =>
+        order[left.kind] - order[right.kind] || compare(left.plan.table.name.id, right.plan.table.name.id),
+    );
 }
 
 function compare(left: string, right: string): number {
@@ -98,7 +105,9 @@ async function writeGroup(client: pg.ClientBase, group: Group, horizon: Tombston
       return rows(await run(client, plan, id, () => upsertSql(plan, { tombstones }), values));
     }
     case "append":
-      return rows(await run(client, plan, kind, () => appendSql(plan), [images(work), positions(work), table]));
+      return rows(
+        await run(client, plan, kind, () => appendSql(plan), [images(work), positions(work), table]),
+      );
     case "delete":
     case "moved-delete": {
       for (const each of work) horizon.raise(table, each.position);
@@ -123,15 +132,31 @@ async function writePartial(client: pg.ClientBase, { plan, work }: Group): Promi
   const written = rows(await run(client, plan, "partial", () => partialSql(plan), values));
   if (written === work.length) return written;
   const table = plan.table.name.id;
-  const unknown = await run<{ key: string }>(client, plan, "unknown", () => unknownRowsSql(plan), [...values, table]);
+  const unknown = await run<{ key: string }>(client, plan, "unknown", () => unknownRowsSql(plan), [
+    ...values,
+    table,
+  ]);
   throwUnknown(work, unknown.rows, () => "LARGE_VALUE_UNKNOWN");
   return written;
 }
 
 async function writeMoved(client: pg.ClientBase, { plan, work }: Group): Promise<number> {
   const oldKeys = work.map((each) => each.change.oldKey ?? "");
-  const values = [imagesWithNulls(work), positions(work), keys(work), masks(work), oldKeys, plan.table.name.id];
-  const unknown = await run<{ key: string; waits: boolean }>(client, plan, "waiting", () => waitingRowsSql(plan), values);
+  const values = [
+    imagesWithNulls(work),
+    positions(work),
+    keys(work),
+    masks(work),
+    oldKeys,
+    plan.table.name.id,
+  ];
+  const unknown = await run<{ key: string; waits: boolean }>(
+    client,
+    plan,
+    "waiting",
+    () => waitingRowsSql(plan),
+    values,
+  );
   throwUnknown(work, unknown.rows, (row) => (row.waits ? "KEY_CHANGE_WAITS" : "LARGE_VALUE_UNKNOWN"));
   return rows(await run(client, plan, "moved", () => movedSql(plan), values));
 }
@@ -148,14 +173,16 @@ function throwUnknown<Row extends { readonly key: string }>(
     .sort((left, right) => left.change.entryIndex - right.change.entryIndex)
     .find((each) => byKey.has(each.change.key ?? ""));
   const row = byKey.get(first?.change.key ?? "");
-  if (first === undefined || row === undefined) throw new SluiceError("INTERNAL", "unknown rows are not of this batch");
+  if (first === undefined || row === undefined)
+    throw new SluiceError("INTERNAL", "unknown rows are not of this batch");
   throw new RowsUnknown(codeOf(row), first.change.entryIndex);
 }
 
 async function writeTruncates(client: pg.ClientBase, { plan, work }: Group): Promise<number> {
   for (const { position } of work) {
     const values = [position.toString(), plan.table.name.id];
-    for (const { text, parameters } of truncateSqls(plan)) await client.query(text, values.slice(0, parameters));
+    for (const { text, parameters } of truncateSqls(plan))
+      await client.query(text, values.slice(0, parameters));
   }
   return work.length;
 }
@@ -178,7 +205,9 @@ function keys(work: readonly Work[]): string[] {
 
 /** For each row a text with a 1 for each column whose value is left out. */
 function masks(work: readonly Work[]): string[] {
-  return work.map(({ plan, absent }) => plan.columns.map((column) => (absent.has(column.name) ? "1" : "0")).join(""));
+  return work.map(({ plan, absent }) =>
+    plan.columns.map((column) => (absent.has(column.name) ? "1" : "0")).join(""),
+  );
 }
 
 function rows(result: pg.QueryResult): number {

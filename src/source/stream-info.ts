@@ -129,7 +129,9 @@ function listOf(reply: unknown): readonly unknown[] {
 /** A flat reply [name, value, …] as a map. */
 function pairs(reply: unknown): ReadonlyMap<string, unknown> {
   const flat = listOf(reply);
-  return new Map(flat.flatMap((name, index) => (index % 2 === 0 ? [[String(name), flat[index + 1]] as const] : [])));
+  return new Map(
+    flat.flatMap((name, index) => (index % 2 === 0 ? [[String(name), flat[index + 1]] as const] : [])),
+  );
 }
 
 function numberOf(reply: unknown): number {

@@ -32,7 +32,8 @@ export function codecFor(type: ColumnType): ValueCodec | undefined {
   if (type.kind === "enum" || type.kind === "range") return direct(type.sql);
   if (type.kind !== "base") return undefined;
   if (type.name === "bit" || type.name === "varbit") return bitCodec(type);
-  const named = numberCodecs[type.name] ?? timeCodecs[type.name] ?? binaryCodecs[type.name] ?? textCodecs[type.name];
+  const named =
+    numberCodecs[type.name] ?? timeCodecs[type.name] ?? binaryCodecs[type.name] ?? textCodecs[type.name];
   return named === undefined ? direct(type.sql) : named(type);
 }
 

@@ -8,10 +8,17 @@ import { quoteName } from "../sql.ts";
  *
  * The columns are read by the images' own names and aliased to c0, c1, …; no name can clash with those carried along.
  */
-export function rowsFrom(plan: ShapePlan, extras: readonly (readonly [alias: string, sqlType: string])[]): string {
-  const record = plan.columns.map((column) => `${quoteName(column.name)} ${column.codec.recordType}`).join(", ");
+export function rowsFrom(
+  plan: ShapePlan,
+  extras: readonly (readonly [alias: string, sqlType: string])[],
+): string {
+  const record = plan.columns
+    .map((column) => `${quoteName(column.name)} ${column.codec.recordType}`)
+    .join(", ");
   const carried = extras.map(([, type], index) => `unnest($${index + 2}::${type}[])`).join(", ");
-  const aliases = [...plan.columns.map((_, index) => `c${index}`), ...extras.map(([alias]) => alias)].join(", ");
+  const aliases = [...plan.columns.map((_, index) => `c${index}`), ...extras.map(([alias]) => alias)].join(
+    ", ",
+  );
   return `ROWS FROM (json_to_recordset($1::json) AS (${record}), ${carried}) AS r(${aliases})`;
 }
 

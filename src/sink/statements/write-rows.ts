@@ -73,7 +73,9 @@ function valueOrKept(plan: ShapePlan, index: number, kept: string): string {
 /** Updates that leave out unchanged large values (I7). $1 images, $2 positions, $3 keys, $4 masks. */
 export function partialSql(plan: ShapePlan): string {
   const assignments = plan.columns.map((column, index) =>
-    plan.table.key.includes(column.name) ? [] : [`${quoteName(column.name)} = ${valueOrKept(plan, index, "t")}`],
+    plan.table.key.includes(column.name)
+      ? []
+      : [`${quoteName(column.name)} = ${valueOrKept(plan, index, "t")}`],
   );
   return (
     `UPDATE ${quoteTable(plan.table.name)} AS t SET ${[...assignments.flat(), `${position} = r.p`].join(", ")}` +
@@ -146,11 +148,16 @@ export function deleteSql(plan: ShapePlan, options: { readonly images: boolean }
 }
 
 /** TRUNCATE of one table: other shards may be past it, so only older rows go, while nobody writes. $1 position, $2 table. */
-export function truncateSqls(plan: ShapePlan): readonly { readonly text: string; readonly parameters: 0 | 1 | 2 }[] {
+export function truncateSqls(
+  plan: ShapePlan,
+): readonly { readonly text: string; readonly parameters: 0 | 1 | 2 }[] {
   const table = quoteTable(plan.table.name);
   return [
     { text: `LOCK TABLE ${table} IN SHARE ROW EXCLUSIVE MODE`, parameters: 0 },
-    { text: `DELETE FROM ${table} AS t WHERE t.${position} IS NULL OR t.${position} < $1::bigint`, parameters: 1 },
+    {
+      text: `DELETE FROM ${table} AS t WHERE t.${position} IS NULL OR t.${position} < $1::bigint`,
+      parameters: 1,
+    },
     {
       text:
         `INSERT INTO sluice.truncation AS s (table_name, position) VALUES ($2, $1::bigint) ON CONFLICT (table_name)` +

@@ -1,0 +1,109 @@
+import { randomUUID } from "node:crypto";
+import { hostname } from "node:os";
+import type { Redis } from "ioredis";
+import { Catalog } from "../catalog/catalog.ts";
+import { tableFilter } from "../catalog/table-filter.ts";
+import type { Config } from "../config/config.ts";
+import { SluiceError } from "../errors/sluice-error.ts";
+import type { ProgressListener } from "../observe/progress.ts";
+import { openPool } from "../sink/connect.ts";
+import { MemberStore } from "../sink/member-store.ts";
+import { requireSchema } from "../sink/migrations.ts";
+import { ShardStore } from "../sink/shard-store.ts";
+import { openRedis } from "../source/connect.ts";
+import type { Pipeline } from "./pipeline.ts";
+import { giveBack, ownShard } from "./shard-session.ts";
+import { Supervisor } from "./supervisor.ts";
+
+export interface PipelineParts {
+  readonly progress: ProgressListener;
+  readonly version: string;
+}
+
+/** Assembles a member from its configuration; nothing is opened before `start`. */
+export function buildPipeline(config: Config, parts: PipelineParts): Pipeline {
+  const { progress } = parts;
+  const pool = sinkPool(config, config.databaseConnections);
+  // Leases are kept on connections of their own: they must not wait behind batches.
+  const leases = sinkPool(config, 2);
+  const catalog = new Catalog(leases);
+  const own = { pool: leases, pipeline: config.pipeline, member: config.member, leaseMs: config.leaseMs };
+  const shards = new ShardStore(own);
+  const identity = { name: config.member, host: hostname(), version: parts.version, instance: randomUUID() };
+  const includes = tableFilter(config.tables);
+  const ping = redisPing(config);
+  const supervisor = new Supervisor({
+    config,
+    members: new MemberStore(leases, config.pipeline, identity),
+    shards,
+    progress,
+    requireSchema: () => requireSchema(leases),
+    pingRedis: ping.check,
+    own: (lease, stopping) =>
+      ownShard({ config, pool, catalog, shards, progress, includes }, lease, stopping),
+    giveBack: (lease) => giveBack(config, shards, lease),
+  });
+  return {
+    start: () => supervisor.start(),
+    drain: () => within(config.drainDeadlineMs, supervisor.drain(), () => close(pool, leases, ping)),
+    failed: supervisor.failed,
+    health: () => supervisor.health(),
+  };
+}
+
+/** Time limits below the lease: a frozen member must not hold a shard's row beyond it. */
+function sinkPool(config: Config, max: number): ReturnType<typeof openPool> {
+  const limit = Math.floor(config.leaseMs * 0.8);
+  return openPool({
+    url: config.databaseUrl,
+    applicationName: `sluice:${config.member}`,
+    max,
+    statementTimeoutMs: limit,
+    idleInTransactionTimeoutMs: limit,
+    applying: true,
+  });
+}
+
+interface RedisPing {
+  readonly check: () => Promise<void>;
+  readonly close: () => void;
+}
+
+function redisPing(config: Config): RedisPing {
+  let redis: Redis | undefined;
+  return {
+    check: async () => {
+      if (redis === undefined || redis.status !== "ready") {
+        redis?.disconnect();
+        redis = await openRedis({ url: config.redisUrl, name: `sluice:${config.member}` });
+      }
+      await redis.ping();
+    },
+    close: () => redis?.disconnect(),
+  };
+}
+
+async function close(
+  pool: ReturnType<typeof openPool>,
+  leases: ReturnType<typeof openPool>,
+  ping: RedisPing,
+): Promise<void> {
+  ping.close();
+  await Promise.all([pool.end(), leases.end()]);
+}
+
+async function within(milliseconds: number, work: Promise<void>, then: () => Promise<void>): Promise<void> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<never>((_, reject) => {
+    const error = new SluiceError(
+      "INTERNAL",
+      `draining took longer than ${milliseconds} ms; leases run out by themselves`,
+    );
+    timer = setTimeout(() => reject(error), milliseconds);
+  });
+  try {
+    await Promise.race([work.then(then), late]);
+  } finally {
+    clearTimeout(timer);
+  }
+}

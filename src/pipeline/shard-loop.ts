@@ -1,0 +1,52 @@
+import type { DecodedChunk, Decoder, Entry } from "../decode/decode-chunk.ts";
+import type { ProgressListener } from "../observe/progress.ts";
+import type { Applier } from "../sink/applier.ts";
+import type { ShardReader } from "../source/shard-reader.ts";
+
+export interface ShardLoop {
+  readonly stream: string;
+  readonly reader: Pick<ShardReader, "read" | "settle">;
+  readonly decoder: Decoder;
+  readonly applier: Pick<Applier, "apply">;
+  readonly progress: ProgressListener;
+  /** Aborted when the shard is to be let go after the batch at hand. */
+  readonly stopping: AbortSignal;
+}
+
+/**
+ * Read → decode → apply → settle, for one shard that this member owns, from where its reader stands until it is to stop or
+ * something fails. While one chunk is applied the next is read and decoded, so that Redis, this process and PostgreSQL work
+ * at the same time; chunks are applied strictly one after the other (I5), and settled only after their commit (I1).
+ */
+export async function runShardLoop(loop: ShardLoop): Promise<void> {
+  const { reader, applier, stopping } = loop;
+  let chunk = await readAndDecode(loop, { wait: true });
+  while (!stopping.aborted) {
+    if (isEmpty(chunk)) {
+      chunk = await readAndDecode(loop, { wait: true });
+      continue;
+    }
+    const applying = applier.apply(chunk);
+    const ahead = readAndDecode(loop, { wait: false });
+    // What was read ahead is of no use when the chunk before it failed; its own failure waits its turn.
+    ahead.catch(() => undefined);
+    await applying;
+    reader.settle(chunk.entries.map((entry) => entry.id));
+    loop.progress.entriesSettled(loop.stream, chunk.entries.length);
+    chunk = await ahead;
+  }
+}
+
+async function readAndDecode(loop: ShardLoop, options: { readonly wait: boolean }): Promise<DecodedChunk> {
+  const entries = await loop.reader.read(options);
+  if (entries.length > 0) loop.progress.entriesRead(loop.stream, entries.length, bytesOf(entries));
+  return loop.decoder.decode(entries);
+}
+
+function isEmpty(chunk: DecodedChunk): boolean {
+  return chunk.entries.length === 0 && chunk.failure === undefined;
+}
+
+function bytesOf(entries: readonly Entry[]): number {
+  return entries.reduce((sum, entry) => sum + entry.bytes, 0);
+}

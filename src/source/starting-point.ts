@@ -1,0 +1,40 @@
+import { compareEntryIds, firstEntryId } from "../change/entry-id.ts";
+import { SluiceError } from "../errors/sluice-error.ts";
+import type { StreamExtent } from "./shard-reader.ts";
+
+interface Place {
+  readonly id: string | undefined;
+  /** Entries at or before it, removed ones included. */
+  readonly entries: bigint;
+}
+
+/** Where a shard begins, from its checkpoint and its stream. Throws STREAM_GAP when entries were lost in between (I8). */
+export function startingPoint(
+  stream: string,
+  checkpoint: Place,
+  extent: StreamExtent | undefined,
+): { readonly checkpoint: Place; readonly warning: string | undefined } {
+  const removed = extent === undefined ? 0n : extent.added - extent.length;
+  if (checkpoint.id === undefined) {
+    const warning = removed > 0n ? `${removed} entries were removed before the first start` : undefined;
+    return { checkpoint: { id: undefined, entries: removed }, warning };
+  }
+  const lastId = extent?.lastId ?? firstEntryId;
+  if (compareEntryIds(lastId, checkpoint.id) < 0) {
+    const warning =
+      "the stream was rolled back or made anew; all that it holds is applied again, guarded by position";
+    return { checkpoint: { id: firstEntryId, entries: removed }, warning };
+  }
+  const behind = extent?.firstId === undefined || compareEntryIds(extent.firstId, checkpoint.id) > 0;
+  const lost = removed - checkpoint.entries;
+  if (behind && lost > 0n && lastId !== checkpoint.id) {
+    throw new SluiceError(
+      "STREAM_GAP",
+      `${lost} entries after ${checkpoint.id} were removed before they were applied`,
+      {
+        place: { stream, entryId: checkpoint.id },
+      },
+    );
+  }
+  return { checkpoint, warning: undefined };
+}
