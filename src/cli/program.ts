@@ -1,0 +1,159 @@
+import { Command, CommanderError, Option } from "commander";
+import { loadConfig, type LoadedConfig } from "../config/load.ts";
+import { optionList, type CommandName, type OptionKey } from "../config/options.ts";
+import { SluiceError } from "../errors/sluice-error.ts";
+import { printError, type ConsoleIo } from "./console-io.ts";
+import { exitCode, exitCodeOf } from "./exit-code.ts";
+import { packageVersion } from "./version.ts";
+
+/** Reads the arguments (without node and script), does what they say, and resolves with the exit code. Never throws. */
+export async function runProgram(argv: readonly string[], io: ConsoleIo): Promise<number> {
+  let code: number = exitCode.done;
+  const program = createProgram(io, (result) => {
+    code = result;
+  });
+  try {
+    await program.parseAsync([...argv], { from: "user" });
+    return code;
+  } catch (error) {
+    if (error instanceof CommanderError) return error.exitCode === 0 ? exitCode.done : exitCode.usage;
+    const known = error instanceof SluiceError ? error : internal(error);
+    printError(io, known);
+    return exitCodeOf(known);
+  }
+}
+
+type Finish = (code: number) => void;
+
+/** The command line. Each command's module is loaded when it is called, so that `healthcheck` stays quick. */
+export function createProgram(io: ConsoleIo, finish: Finish): Command {
+  const program = new Command("sluice")
+    .description("Carries PostgreSQL changes from Debezium's Redis Streams into a PostgreSQL read database.")
+    .exitOverride()
+    .configureOutput({ writeOut: (text) => io.out(text), writeErr: (text) => io.err(text) })
+    .showHelpAfterError("(see `sluice --help`)")
+    .version(packageVersion(), "-V, --version", "print the version");
+  addRun(program, io, finish);
+  addMigrate(program, io, finish);
+  addCheck(program, io, finish);
+  addStatus(program, io, finish);
+  addConfig(program, io, finish);
+  addHealthcheck(program, io, finish);
+  program
+    .command("version")
+    .description("print the version")
+    .action(() => io.out(`${packageVersion()}\n`));
+  return program;
+}
+
+function addRun(program: Command, io: ConsoleIo, finish: Finish): void {
+  configured(program.command("run"))
+    .description("apply changes until told to stop (SIGTERM drains)")
+    .action(async (flags: Flags) => {
+      const { config } = load("run", flags, io);
+      const { run } = await import("./run.ts");
+      finish(await run(config, packageVersion()));
+    });
+}
+
+function addMigrate(program: Command, io: ConsoleIo, finish: Finish): void {
+  configured(program.command("migrate"))
+    .description("create or update the bookkeeping schema and prepare the tables of the read database")
+    .option("--from-source", "also create what is missing as it is on the primary (SLUICE_SOURCE_URL)", false)
+    .option("--dry-run", "print the statements, change nothing", false)
+    .action(async (flags: Flags) => {
+      const fromSource = flags["fromSource"] === true;
+      const { config } = load("migrate", flags, io, fromSource ? ["sourceUrl"] : []);
+      const { migrate } = await import("./migrate.ts");
+      const write = (text: string): void => io.out(text.endsWith("\n") ? text : `${text}\n`);
+      finish(await migrate(config, { fromSource, dryRun: flags["dryRun"] === true, write }));
+    });
+}
+
+function addCheck(program: Command, io: ConsoleIo, finish: Finish): void {
+  configured(program.command("check"))
+    .description("look for what would keep changes from being applied; changes nothing")
+    .option("--json", "print JSON", false)
+    .action(async (flags: Flags) => {
+      const { config } = load("check", flags, io);
+      const { check } = await import("./check.ts");
+      finish(await check(config, io, flags["json"] === true));
+    });
+}
+
+function addStatus(program: Command, io: ConsoleIo, finish: Finish): void {
+  configured(program.command("status"))
+    .description("show members, shards, lag and warnings")
+    .option("--json", "print JSON, as GET /status", false)
+    .action(async (flags: Flags) => {
+      const { config } = load("status", flags, io);
+      const { status } = await import("./status.ts");
+      finish(await status(config, io, flags["json"] === true));
+    });
+}
+
+function addConfig(program: Command, io: ConsoleIo, finish: Finish): void {
+  configured(program.command("config"))
+    .description("show the effective configuration, passwords hidden, and where each value came from")
+    .addOption(new Option("--json", "print JSON").default(false).conflicts("schema"))
+    .option("--schema", "print the JSON Schema of the configuration file", false)
+    .action(async (flags: Flags) => {
+      const { showConfig, showSchema } = await import("./config.ts");
+      if (flags["schema"] === true) finish(showSchema(io));
+      else finish(showConfig(load("config", flags, io), io, flags["json"] === true));
+    });
+}
+
+function addHealthcheck(program: Command, io: ConsoleIo, finish: Finish): void {
+  configured(program.command("healthcheck"))
+    .description("ask the member on this machine whether it is ready; exits 0 or 1")
+    .action(async (flags: Flags) => {
+      const { config } = load("healthcheck", flags, io);
+      const { healthcheck } = await import("./healthcheck.ts");
+      finish(await healthcheck(config, io));
+    });
+}
+
+type Flags = Readonly<Record<string, unknown>>;
+
+/** Gives a command every option of the table. */
+function configured(command: Command): Command {
+  command.addOption(new Option("-c, --config <file>", "YAML file (env: SLUICE_CONFIG)").helpGroup(configurationHelp));
+  for (const option of optionList) {
+    const note = option.default === undefined ? "" : `, default: ${option.defaultNote ?? JSON.stringify(option.default)}`;
+    const text = `${option.description} (env: ${option.env}${note})`;
+    command.addOption(new Option(`--${option.flag} <${option.type.name}>`, text).helpGroup(configurationHelp));
+  }
+  return command;
+}
+
+const configurationHelp = "Configuration:";
+
+function load(
+  command: CommandName,
+  flags: Flags,
+  io: ConsoleIo,
+  required: readonly OptionKey[] = [],
+): LoadedConfig {
+  const given = optionList.map((option) => [option.key, textOf(flags[camelCase(option.flag)])]);
+  return loadConfig({
+    command,
+    flags: Object.fromEntries(given),
+    env: io.env,
+    file: textOf(flags["config"]),
+    required,
+  });
+}
+
+/** Commander's name for a flag's value. */
+function camelCase(flag: string): string {
+  return flag.replaceAll(/-([a-z])/g, (_, letter: string) => letter.toUpperCase());
+}
+
+function textOf(value: unknown): string | undefined {
+  return typeof value === "string" ? value : undefined;
+}
+
+function internal(error: unknown): SluiceError {
+  return new SluiceError("INTERNAL", error instanceof Error ? error.message : String(error), { cause: error });
+}
