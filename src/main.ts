@@ -3,7 +3,9 @@ import { runProgram } from "./cli/program.ts";
 
 const [major = 0, minor = 0] = process.versions.node.split(".").map(Number);
 if (major < 22 || (major === 22 && minor < 18)) {
-  process.stderr.write(`warning: Node ${process.versions.node} is older than 22.18, which sluice is made for\n`);
+  process.stderr.write(
+    `warning: Node ${process.versions.node} is older than 22.18, which sluice is made for\n`,
+  );
 }
 
 const code = await runProgram(process.argv.slice(2), {

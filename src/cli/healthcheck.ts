@@ -13,7 +13,9 @@ export async function healthcheck(config: Pick<Config, "httpAddress">, io: Conso
     return response.ok ? exitCode.done : exitCode.failure;
   } catch (error) {
     const cause = error instanceof Error && error.cause instanceof Error ? error.cause : error;
-    io.err(`no answer from ${config.httpAddress}: ${cause instanceof Error ? cause.message : String(cause)}\n`);
+    io.err(
+      `no answer from ${config.httpAddress}: ${cause instanceof Error ? cause.message : String(cause)}\n`,
+    );
     return exitCode.failure;
   }
 }

@@ -118,11 +118,18 @@ type Flags = Readonly<Record<string, unknown>>;
 
 /** Gives a command every option of the table. */
 function configured(command: Command): Command {
-  command.addOption(new Option("-c, --config <file>", "YAML file (env: SLUICE_CONFIG)").helpGroup(configurationHelp));
+  command.addOption(
+    new Option("-c, --config <file>", "YAML file (env: SLUICE_CONFIG)").helpGroup(configurationHelp),
+  );
   for (const option of optionList) {
-    const note = option.default === undefined ? "" : `, default: ${option.defaultNote ?? JSON.stringify(option.default)}`;
+    const note =
+      option.default === undefined
+        ? ""
+        : `, default: ${option.defaultNote ?? JSON.stringify(option.default)}`;
     const text = `${option.description} (env: ${option.env}${note})`;
-    command.addOption(new Option(`--${option.flag} <${option.type.name}>`, text).helpGroup(configurationHelp));
+    command.addOption(
+      new Option(`--${option.flag} <${option.type.name}>`, text).helpGroup(configurationHelp),
+    );
   }
   return command;
 }
@@ -155,5 +162,7 @@ function textOf(value: unknown): string | undefined {
 }
 
 function internal(error: unknown): SluiceError {
-  return new SluiceError("INTERNAL", error instanceof Error ? error.message : String(error), { cause: error });
+  return new SluiceError("INTERNAL", error instanceof Error ? error.message : String(error), {
+    cause: error,
+  });
 }

@@ -63,7 +63,11 @@ export async function untilStopped(running: Running): Promise<number> {
       (error: unknown) => resolve(asSluiceError(error)),
     );
   });
-  const reason = await Promise.race([signals.stop, startFailure.then(failedAtStart), pipeline.failed.then(failedLater)]);
+  const reason = await Promise.race([
+    signals.stop,
+    startFailure.then(failedAtStart),
+    pipeline.failed.then(failedLater),
+  ]);
   if (typeof reason === "string") {
     logger.info({ event: "draining", signal: reason }, `${reason}: draining`);
     return await drained(running);
@@ -100,7 +104,10 @@ async function drained({ pipeline, signals, logger, drainDeadlineMs }: Running):
     logger.info({ event: "drained" }, "drained");
     return exitCode.done;
   } catch (error) {
-    logger.error({ event: "drain_failed", err: error }, "the drain did not succeed; leases run out by themselves");
+    logger.error(
+      { event: "drain_failed", err: error },
+      "the drain did not succeed; leases run out by themselves",
+    );
     return exitCode.failure;
   } finally {
     clearTimeout(timer);
@@ -116,7 +123,8 @@ function listenForSignals(): Signals {
   let firstAt: number | undefined;
   const onSignal = (signal: NodeJS.Signals): void => {
     const now = performance.now();
-    if (firstAt !== undefined && signal === "SIGINT" && now - firstAt > sameKeyPressMs) interrupt.resolve("interrupt");
+    if (firstAt !== undefined && signal === "SIGINT" && now - firstAt > sameKeyPressMs)
+      interrupt.resolve("interrupt");
     firstAt ??= now;
     stop.resolve(signal);
   };
@@ -134,5 +142,7 @@ function disposable<T extends { close(): Promise<void> }>(resource: T): T & Asyn
 
 function asSluiceError(error: unknown): SluiceError {
   if (error instanceof SluiceError) return error;
-  return new SluiceError("INTERNAL", error instanceof Error ? error.message : String(error), { cause: error });
+  return new SluiceError("INTERNAL", error instanceof Error ? error.message : String(error), {
+    cause: error,
+  });
 }

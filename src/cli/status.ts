@@ -27,7 +27,10 @@ export function statusText(report: StatusReport): string {
   return [
     `pipeline ${report.pipeline}\n`,
     alignedTable(["MEMBER", "HOST", "VERSION", "LAST SEEN", "SHARDS"], members),
-    alignedTable(["STREAM", "STATE", "OWNER", "CHECKPOINT", "LAG", "PENDING", "FRESHNESS", "ERROR"], report.shards.map(row)),
+    alignedTable(
+      ["STREAM", "STATE", "OWNER", "CHECKPOINT", "LAG", "PENDING", "FRESHNESS", "ERROR"],
+      report.shards.map(row),
+    ),
     ...(report.warnings.length === 0
       ? []
       : [report.warnings.map((each) => `warning ${each.code}: ${each.message} — ${each.remedy}\n`).join("")]),

@@ -1,0 +1,181 @@
+import {
+  maySkipTriggers,
+  readServerFacts,
+  readTableFacts,
+  unwritableBookkeeping,
+  type PreflightDatabase,
+  type TableFacts,
+} from "../catalog/preflight.ts";
+import { tableFilter } from "../catalog/table-filter.ts";
+import type { Config } from "../config/config.ts";
+import { redactText } from "../config/redact.ts";
+import { SluiceError } from "../errors/sluice-error.ts";
+import { redisWarnings } from "../pipeline/status.ts";
+import { openPool } from "../sink/connect.ts";
+import { requireSchema } from "../sink/migrations.ts";
+import { openRedis } from "../source/connect.ts";
+import { readRedisFacts, readStreamInfo, type RedisFacts, type StreamRedis } from "../source/stream-info.ts";
+import { checkTables, ok, type Finding } from "./check-tables.ts";
+import type { ConsoleIo } from "./console-io.ts";
+import { exitCode } from "./exit-code.ts";
+
+/** Looks at everything that `run` will need and changes nothing. Exits 3 when something is not as it must be. */
+export async function check(config: Config, io: ConsoleIo, json: boolean): Promise<number> {
+  const findings = [...(await checkRedis(config)), ...(await checkDatabases(config))];
+  const failed = findings.some((finding) => finding.level === "fail");
+  if (json) io.out(`${JSON.stringify({ ok: !failed, findings })}\n`);
+  else io.out(findings.map(line).join(""));
+  return failed ? exitCode.problems : exitCode.done;
+}
+
+function line(finding: Finding): string {
+  const remedy = finding.remedy === undefined ? "" : ` — ${finding.remedy}`;
+  return `${finding.level.padEnd(4)}  ${finding.what}${remedy}\n`;
+}
+
+async function checkRedis(config: Config): Promise<readonly Finding[]> {
+  let redis: StreamRedis | undefined;
+  try {
+    redis = await openRedis({ url: config.redisUrl, name: "sluice-check" });
+    const facts = await readRedisFacts(redis);
+    return [...checkRedisFacts(facts), ...(await checkStreams(redis, config))];
+  } catch (error) {
+    return [problem("Redis", error)];
+  } finally {
+    redis?.disconnect();
+  }
+}
+
+/** 6.2 has what is needed to read; group lag comes with 7.0. */
+export function checkRedisFacts(facts: RedisFacts): readonly Finding[] {
+  const findings: Finding[] = [];
+  const [major = 0, minor = 0] = facts.version.split(".").map(Number);
+  const what = `Redis ${facts.version}`;
+  if (major < 6 || (major === 6 && minor < 2)) {
+    findings.push({ level: "fail", what: `${what} is too old`, remedy: "Use Redis 7.0 or later." });
+  } else if (major < 7) {
+    findings.push({
+      level: "warn",
+      what: `${what} cannot tell a group's lag`,
+      remedy: "Use Redis 7.0 or later.",
+    });
+  } else {
+    findings.push(ok(what));
+  }
+  if (facts.role !== "master" && facts.role !== "") {
+    const remedy = "Point SLUICE_REDIS_URL at the master.";
+    findings.push({ level: "fail", what: `Redis is a ${facts.role}, which cannot be written`, remedy });
+  }
+  const warnings = redisWarnings(facts);
+  if (!warnings.some(({ code }) => code === "REDIS_EVICTS")) {
+    findings.push(ok(`Redis maxmemory-policy ${facts.maxmemoryPolicy || "is not told"}`));
+  }
+  if (facts.persistence === "aof") findings.push(ok("Redis keeps an append-only file"));
+  for (const { code, message, remedy } of warnings) {
+    findings.push({ level: code === "REDIS_EVICTS" ? "fail" : "warn", what: message, remedy });
+  }
+  return findings;
+}
+
+async function checkStreams(redis: StreamRedis, config: Config): Promise<readonly Finding[]> {
+  const findings: Finding[] = [];
+  const missing: string[] = [];
+  for (const stream of config.streams) {
+    try {
+      const info = await readStreamInfo(redis, { stream, group: config.group, checkpoint: null });
+      if (info.exists) findings.push(ok(`stream ${stream}: ${info.length} entries`));
+      else missing.push(stream);
+    } catch (error) {
+      findings.push(problem(`stream ${stream}`, error));
+    }
+  }
+  if (missing.length > 0) {
+    const remedy =
+      "None if Debezium has yet to write to them; else compare SLUICE_STREAMS with the shard router's options.";
+    findings.push({ level: "warn", what: `streams that do not exist yet: ${missing.join(", ")}`, remedy });
+  }
+  return findings;
+}
+
+async function checkDatabases(config: Config): Promise<readonly Finding[]> {
+  const source = config.sourceUrl === undefined ? undefined : await checkSource(config.sourceUrl, config);
+  const pool = openCheckPool(config.databaseUrl);
+  try {
+    const server = serverFindings("read database", await readServerFacts(pool));
+    const skips = await maySkipTriggers(pool);
+    const read = await readTableFacts(pool);
+    const includes = tableFilter(config.tables);
+    const tables = checkTables({
+      read: read.filter((table) => includes(table.schema, table.table)),
+      source: source?.tables,
+      maySkipTriggers: skips,
+    });
+    return [...(source?.findings ?? []), ...server, ...(await checkBookkeeping(pool)), ...tables];
+  } catch (error) {
+    return [...(source?.findings ?? []), problem("read database", error)];
+  } finally {
+    await pool.end();
+  }
+}
+
+async function checkBookkeeping(pool: PreflightDatabase): Promise<readonly Finding[]> {
+  try {
+    await requireSchema(pool);
+  } catch (error) {
+    return [problem("bookkeeping schema", error)];
+  }
+  const unwritable = await unwritableBookkeeping(pool);
+  if (unwritable.length === 0) return [ok("bookkeeping schema")];
+  const remedy = "GRANT USAGE on schema sluice and SELECT, INSERT, UPDATE, DELETE on its tables to the role.";
+  return [{ level: "fail", what: `the role may not write sluice.${unwritable.join(", sluice.")}`, remedy }];
+}
+
+interface SourceSeen {
+  readonly findings: readonly Finding[];
+  /** Undefined: it could not be asked. */
+  readonly tables: readonly TableFacts[] | undefined;
+}
+
+async function checkSource(url: string, config: Config): Promise<SourceSeen> {
+  const pool = openCheckPool(url);
+  try {
+    const facts = await readServerFacts(pool);
+    const wal: Finding =
+      facts.walLevel === "logical"
+        ? ok("primary: wal_level logical")
+        : {
+            level: "fail",
+            what: `primary: wal_level is ${facts.walLevel}`,
+            remedy: "Set wal_level = logical and restart the primary; Debezium needs it.",
+          };
+    const includes = tableFilter(config.tables);
+    const tables = (await readTableFacts(pool)).filter((table) => includes(table.schema, table.table));
+    return { findings: [...serverFindings("primary", facts), wal], tables };
+  } catch (error) {
+    return { findings: [problem("primary", error)], tables: undefined };
+  } finally {
+    await pool.end();
+  }
+}
+
+function serverFindings(
+  name: string,
+  facts: { readonly versionNumber: number; readonly version: string },
+): readonly Finding[] {
+  const what = `${name}: PostgreSQL ${facts.version}`;
+  if (facts.versionNumber >= 140_000) return [ok(what)];
+  return [{ level: "fail", what: `${what} is too old`, remedy: "Use PostgreSQL 14 or later." }];
+}
+
+function openCheckPool(url: string): PreflightDatabase {
+  return openPool({ url, applicationName: "sluice check", max: 1, statementTimeoutMs: 15_000 });
+}
+
+function problem(where: string, error: unknown): Finding {
+  const message = redactText(error instanceof Error ? error.message || error.name : String(error));
+  const remedy =
+    error instanceof SluiceError
+      ? error.remedy
+      : "Check the URL, the network, the role and that the server is up.";
+  return { level: "fail", what: `${where}: ${message}`, remedy };
+}
