@@ -23,7 +23,7 @@ function configurationPage(): string {
     option.default === undefined ? "" : (option.defaultNote ?? `\`${option.default}\``),
     option.description + neededBy(option),
   ]);
-  const types = [...new Map(optionList.map(({ type }) => [type.name, type.expected]))].map(([name]) => [
+  const types = [...new Set(optionList.map((option) => option.type.name))].map((name) => [
     name,
     typeNotes[name],
   ]);
@@ -94,9 +94,11 @@ function metricsPage(): string {
 }
 
 function table(header: readonly string[], rows: readonly (readonly (string | undefined)[])[]): string {
-  const line = (cells: readonly (string | undefined)[]): string =>
-    `| ${cells.map((cell) => (cell ?? "").replaceAll("|", "\\|")).join(" | ")} |`;
   return [line(header), line(header.map(() => "---")), ...rows.map(line), ""].join("\n");
+}
+
+function line(cells: readonly (string | undefined)[]): string {
+  return `| ${cells.map((cell) => (cell ?? "").replaceAll("|", "\\|")).join(" | ")} |`;
 }
 
 /** As the formatter would leave it, so that formatting does not make the schema stale. */

@@ -155,7 +155,9 @@ UNION ALL SELECT ${collationName} FROM pg_collation`;
 
 /** The user's part of a database's catalog. The session's search_path must be pg_catalog, so that names come qualified. */
 export async function readCatalog(client: pg.ClientBase): Promise<Catalog> {
-  const schemas = await client.query<{ name: string }>("SELECT nspname AS name FROM pg_namespace ORDER BY oid");
+  const schemas = await client.query<{ name: string }>(
+    "SELECT nspname AS name FROM pg_namespace ORDER BY oid",
+  );
   const extensions = await client.query<{ name: string; schema: string }>(
     "SELECT x.extname AS name, n.nspname AS schema FROM pg_extension x JOIN pg_namespace n ON n.oid = x.extnamespace ORDER BY x.oid",
   );

@@ -12,7 +12,9 @@ const systemSchemas = /^(pg_catalog|information_schema|pg_toast.*|pg_temp_.*|slu
  */
 export function tableFilter(patterns: readonly string[]): TableFilter {
   const includes = patterns.filter((pattern) => !pattern.startsWith("!")).map(matcher);
-  const excludes = patterns.filter((pattern) => pattern.startsWith("!")).map((text) => matcher(text.slice(1)));
+  const excludes = patterns
+    .filter((pattern) => pattern.startsWith("!"))
+    .map((text) => matcher(text.slice(1)));
   return (schema, table) =>
     !systemSchemas.test(schema) &&
     (includes.length === 0 || includes.some((matches) => matches(schema, table))) &&

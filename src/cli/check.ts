@@ -119,10 +119,13 @@ async function checkDatabases(config: Config): Promise<readonly Finding[]> {
 }
 
 async function checkBookkeeping(pool: PreflightDatabase): Promise<readonly Finding[]> {
+  const client = await pool.connect();
   try {
-    await requireSchema(pool);
+    await requireSchema(client);
   } catch (error) {
     return [problem("bookkeeping schema", error)];
+  } finally {
+    client.release();
   }
   const unwritable = await unwritableBookkeeping(pool);
   if (unwritable.length === 0) return [ok("bookkeeping schema")];

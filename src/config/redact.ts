@@ -17,7 +17,7 @@ export function redactUrl(text: string): string {
 
 /** Replaces the credentials of every URL inside a text, such as a driver's message. */
 export function redactText(text: string): string {
-  return text.replaceAll(/\b([a-z][a-z0-9+.-]*:\/\/[^\s:/@]*):[^\s@]*@/gi, `$1:${hidden}@`);
+  return text.replaceAll(/\b([a-z][a-z0-9+.-]*:\/\/[^\s:/@]*):\S*@/gi, `$1:${hidden}@`);
 }
 
 /** The configuration as it may be shown: secrets without their passwords. */

@@ -86,7 +86,7 @@ export function scanShape(bytes: Buffer, from: number): { readonly shape: number
 function scanSource(value: Buffer, from: number, envelope: Envelope): number {
   if (value[from] === nullStart) return -1;
   envelope.hasSource = true;
-  let sequence: bigint | undefined;
+  let sequenceAt = -1;
   const end = scanObject(value, from, (nameStart, nameEnd, at) => {
     switch (nameEnd - nameStart) {
       case 3:
@@ -101,13 +101,13 @@ function scanSource(value: Buffer, from: number, envelope: Envelope): number {
         if (isText(value, nameStart, nameEnd, "schema")) return scanText(value, at, envelope, "schema");
         break;
       case 8:
-        if (isText(value, nameStart, nameEnd, "sequence")) sequence = scanSequence(value, at);
+        if (isText(value, nameStart, nameEnd, "sequence")) sequenceAt = at;
         break;
       default:
     }
     return -1;
   });
-  envelope.position ??= sequence;
+  if (envelope.position === undefined && sequenceAt >= 0) envelope.position = scanSequence(value, sequenceAt);
   return end;
 }
 
@@ -119,15 +119,28 @@ function scanText(value: Buffer, at: number, envelope: Envelope, into: "schema" 
   return end;
 }
 
+/** A whole number of any size; undefined for null and anything else. */
 function scanInteger(value: Buffer, at: number): bigint | undefined {
-  const text = value.toString("latin1", at, skipValue(value, at));
+  const end = skipValue(value, at);
+  // Up to 15 digits a float is exact, and much cheaper to gather.
+  if (end - at > 15) return bigInteger(value.toString("latin1", at, end));
+  let number = 0;
+  for (let index = at; index < end; index++) {
+    const digit = (value[index] ?? 0) - 0x30;
+    if (digit < 0 || digit > 9) return bigInteger(value.toString("latin1", at, end));
+    number = number * 10 + digit;
+  }
+  return BigInt(number);
+}
+
+function bigInteger(text: string): bigint | undefined {
   return /^-?\d+$/.test(text) ? BigInt(text) : undefined;
 }
 
-/** The second element of `"[\"last commit\",\"lsn\"]"`: where incremental snapshots say their position. */
+/** The second element of `"[\"last commit\",\"lsn\"]"`, where incremental snapshots say their position; the first may be null. */
 function scanSequence(value: Buffer, at: number): bigint | undefined {
   const end = skipValue(value, at);
   const numbers = value.toString("latin1", at, end).match(/\d+/g);
-  const lsn = numbers?.[1];
+  const lsn = numbers?.at(-1);
   return lsn === undefined ? undefined : BigInt(lsn);
 }

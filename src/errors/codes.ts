@@ -52,6 +52,12 @@ export const errorManuals = {
     meaning: "The bookkeeping schema was written by a newer version of sluice.",
     remedy: "Run the newer version; downgrades are not supported.",
   },
+  MIGRATION_FAILED: {
+    policy: "fatal",
+    meaning: "A step of `sluice migrate` could not be done; the steps before it are kept.",
+    remedy:
+      "Mend the cause that the message names and run `sluice migrate` again: it adds what is still missing.",
+  },
   // Ownership
   LEASE_LOST: {
     policy: "retry",

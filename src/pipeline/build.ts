@@ -1,6 +1,7 @@
 import { randomUUID } from "node:crypto";
 import { hostname } from "node:os";
 import type { Redis } from "ioredis";
+import type { PoolClient } from "pg";
 import { Catalog } from "../catalog/catalog.ts";
 import { tableFilter } from "../catalog/table-filter.ts";
 import type { Config } from "../config/config.ts";
@@ -37,7 +38,7 @@ export function buildPipeline(config: Config, parts: PipelineParts): Pipeline {
     members: new MemberStore(leases, config.pipeline, identity),
     shards,
     progress,
-    requireSchema: () => requireSchema(leases),
+    requireSchema: () => onClient(leases, requireSchema),
     pingRedis: ping.check,
     own: (lease, stopping) =>
       ownShard({ config, pool, catalog, shards, progress, includes }, lease, stopping),
@@ -62,6 +63,18 @@ function sinkPool(config: Config, max: number): ReturnType<typeof openPool> {
     idleInTransactionTimeoutMs: limit,
     applying: true,
   });
+}
+
+async function onClient(
+  pool: ReturnType<typeof openPool>,
+  work: (client: PoolClient) => Promise<void>,
+): Promise<void> {
+  const client = await pool.connect();
+  try {
+    await work(client);
+  } finally {
+    client.release();
+  }
 }
 
 interface RedisPing {

@@ -2,7 +2,7 @@ import type pg from "pg";
 import type { Catalog } from "../catalog/catalog.ts";
 import type { Config } from "../config/config.ts";
 import { Decoder } from "../decode/decode-chunk.ts";
-import { SluiceError } from "../errors/sluice-error.ts";
+import type { SluiceError } from "../errors/sluice-error.ts";
 import type { ProgressListener } from "../observe/progress.ts";
 import { BackOff } from "../runtime/back-off.ts";
 import { sleep } from "../runtime/sleep.ts";

@@ -54,7 +54,10 @@ export async function requireSchema(client: pg.ClientBase): Promise<void> {
   refuseNewer(version, known);
   if (version < known) {
     const found = version === 0 ? "is missing" : `has version ${version}`;
-    throw new SluiceError("SCHEMA_MISSING", `the schema sluice ${found}; this program needs version ${known}`);
+    throw new SluiceError(
+      "SCHEMA_MISSING",
+      `the schema sluice ${found}; this program needs version ${known}`,
+    );
   }
 }
 
@@ -102,7 +105,9 @@ async function ensureMigrationTable(client: pg.ClientBase): Promise<void> {
 
 /** 0: nothing was ever applied. */
 async function databaseVersion(client: pg.ClientBase): Promise<number> {
-  const table = await client.query<{ found: boolean }>("SELECT to_regclass('sluice.migration') IS NOT NULL AS found");
+  const table = await client.query<{ found: boolean }>(
+    "SELECT to_regclass('sluice.migration') IS NOT NULL AS found",
+  );
   if (table.rows[0]?.found !== true) return 0;
   const { rows } = await client.query<{ version: number }>(
     "SELECT coalesce(max(version), 0) AS version FROM sluice.migration",

@@ -1,0 +1,175 @@
+import { quoteName } from "../sink/sql.ts";
+import { positionColumn } from "./read-table.ts";
+import type {
+  Catalog,
+  CatalogAttribute,
+  CatalogColumn,
+  CatalogTable,
+  Need,
+  TypeUse,
+} from "./source-catalog.ts";
+import type { TableFilter } from "./table-filter.ts";
+import { emptyTypePlan, planTypes, type TypePlan } from "./type-plan.ts";
+
+export interface Step {
+  readonly kind:
+    | "create schema"
+    | "create extension"
+    | "create type"
+    | "alter type"
+    | "create table"
+    | "add column";
+  /** What it makes, as SQL writes it. */
+  readonly object: string;
+  readonly sql: string;
+}
+
+/** Something that cannot be created until a person acts. */
+export interface Problem {
+  readonly object: string;
+  readonly message: string;
+  readonly remedy: string;
+}
+
+export interface TablePlan {
+  /** In the order in which they can run; each stands alone and may be followed by a new plan. */
+  readonly steps: readonly Step[];
+  readonly problems: readonly Problem[];
+}
+
+/** Adds the guard's column to the read database's own tables. */
+export function planPreparation(target: Catalog, filter: TableFilter): TablePlan {
+  const tables = target.tables.filter((table) => filter(table.schema, table.name));
+  return { steps: tables.flatMap(addPosition), problems: [] };
+}
+
+/**
+ * What the read database lacks to hold the primary's tables. Nothing is dropped and no existing column changes. Left out on
+ * purpose: foreign keys, secondary unique constraints and triggers, which cannot hold while shards are applied independently;
+ * defaults and identity, since rows arrive complete. A plan made after its steps ran is empty.
+ */
+export function planTables(source: Catalog, target: Catalog, filter: TableFilter): TablePlan {
+  const wanted = source.tables.filter((table) => table.logged && filter(table.schema, table.name));
+  const types = wanted.length === 0 ? emptyTypePlan : planTypes(source, target, wanted);
+  const existing = new Map(target.tables.map((table) => [tableSql(table), table]));
+  const problems = [...types.problems];
+  const steps: Step[] = [];
+  for (const table of wanted) {
+    const found = existing.get(tableSql(table));
+    const missing = columnsOf(table).filter(
+      (column) => !found?.columns.some(({ name }) => name === column.name),
+    );
+    const own = missing.flatMap((column) => columnProblems(types, target, table, column));
+    problems.push(...own);
+    // A type that cannot be made is reported once, at the type.
+    if (own.length > 0 || missing.some((column) => types.blocked.has(column.type.id))) continue;
+    if (found === undefined) steps.push(createTable(types, table));
+    else steps.push(...addColumns(types, table, found, missing), ...addPosition(found));
+  }
+  return { steps: [...createSchemas(types, wanted, target), ...types.steps, ...steps], problems };
+}
+
+/** The position is the sink's own, even where the primary is itself a read database. */
+function columnsOf(table: CatalogTable): readonly CatalogColumn[] {
+  return table.columns.filter((column) => column.name !== positionColumn);
+}
+
+function createSchemas(types: TypePlan, tables: readonly CatalogTable[], target: Catalog): Step[] {
+  const names = new Set([...types.schemas, ...tables.map((table) => table.schema)]);
+  return [...names]
+    .filter((name) => !target.schemas.includes(name))
+    .map((name) => {
+      const object = quoteName(name);
+      return { kind: "create schema", object, sql: `CREATE SCHEMA IF NOT EXISTS ${object}` };
+    });
+}
+
+function createTable(types: TypePlan, table: CatalogTable): Step {
+  const object = tableSql(table);
+  const lines = columnsOf(table).map((column) => columnSql(types, column, column.notNull));
+  lines.push(`${quoteName(positionColumn)} bigint`);
+  if (table.key.length > 0) lines.push(`PRIMARY KEY (${table.key.map(quoteName).join(", ")})`);
+  return { kind: "create table", object, sql: `CREATE TABLE ${object} (\n  ${lines.join(",\n  ")}\n)` };
+}
+
+/** Generated columns come last: they may be computed from the others. */
+function addColumns(
+  types: TypePlan,
+  table: CatalogTable,
+  found: CatalogTable,
+  missing: readonly CatalogColumn[],
+): Step[] {
+  const plain = missing.filter((column) => column.generated === null);
+  const generated = missing.filter((column) => column.generated !== null);
+  return [...plain, ...generated].map((column) => {
+    // Rows that are there already get NULL until a change brings the value; a generated column is computed at once.
+    const notNull = column.notNull && (column.generated !== null || !found.mayHaveRows);
+    return {
+      kind: "add column",
+      object: `${tableSql(table)}.${quoteName(column.name)}`,
+      sql: `ALTER TABLE ${tableSql(table)} ADD COLUMN IF NOT EXISTS ${columnSql(types, column, notNull)}`,
+    };
+  });
+}
+
+function addPosition(table: CatalogTable): Step[] {
+  if (table.columns.some((column) => column.name === positionColumn)) return [];
+  const column = quoteName(positionColumn);
+  const object = tableSql(table);
+  // A table that inherits gets the column with its parent, hence IF NOT EXISTS.
+  const sql = `ALTER TABLE ${object} ADD COLUMN IF NOT EXISTS ${column} bigint`;
+  return [{ kind: "add column", object: `${object}.${column}`, sql }];
+}
+
+function columnSql(types: TypePlan, column: CatalogColumn, notNull: boolean): string {
+  const generated = column.generated === null ? "" : ` GENERATED ALWAYS AS (${column.generated}) STORED`;
+  return `${attributeSql(types.typeSql, column)}${generated}${notNull ? " NOT NULL" : ""}`;
+}
+
+export function attributeSql(typeSql: (use: TypeUse) => string, attribute: CatalogAttribute): string {
+  const collation = attribute.collation === null ? "" : ` COLLATE ${attribute.collation}`;
+  return `${quoteName(attribute.name)} ${typeSql(attribute.type)}${collation}`;
+}
+
+function columnProblems(
+  types: TypePlan,
+  target: Catalog,
+  table: CatalogTable,
+  column: CatalogColumn,
+): Problem[] {
+  return needProblems(`${tableSql(table)}.${quoteName(column.name)}`, column.needs, types.extensions, target);
+}
+
+/** What an expression uses and the read database does not have under the same name, nor gets with an extension. */
+export function needProblems(
+  object: string,
+  needs: readonly Need[],
+  extensions: ReadonlyMap<string, { readonly from: string; readonly to: string }>,
+  target: Catalog,
+): Problem[] {
+  return needs.flatMap((need) => {
+    const extension = need.extension === null ? undefined : extensions.get(need.extension);
+    if (extension === undefined) return target.names.has(need.name) ? [] : [missingNeed(object, need)];
+    if (extension.from === extension.to) return [];
+    const message = `${object} uses ${need.name}, but the read database has the extension ${need.extension} in the schema ${extension.to}`;
+    return [
+      {
+        object,
+        message,
+        remedy: `Move the extension to the schema ${extension.from}, then run sluice migrate again.`,
+      },
+    ];
+  });
+}
+
+function missingNeed(object: string, need: Need): Problem {
+  return {
+    object,
+    message: `${object} uses the ${need.name}, which the read database does not have`,
+    remedy: `Create the ${need.name} there as it is on the primary, then run sluice migrate again.`,
+  };
+}
+
+function tableSql(table: CatalogTable): string {
+  return `${quoteName(table.schema)}.${quoteName(table.name)}`;
+}

@@ -1,0 +1,70 @@
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { startDebezium, type DebeziumServer } from "../../demo/local/debezium-server.ts";
+import { startPostgres, type PostgresCluster } from "../../demo/local/postgres-cluster.ts";
+import { startRedis, type RedisServer } from "../../demo/local/redis-server.ts";
+
+export interface PipelineOptions {
+  readonly shards: number;
+  /** Fills the primary before Debezium takes its snapshot. */
+  readonly prepare?: (primaryUrl: string) => Promise<void>;
+  /** For Debezium, over its defaults. */
+  readonly debezium?: Readonly<Record<string, string>>;
+}
+
+export interface RunningPipeline extends AsyncDisposable {
+  readonly primaryUrl: string;
+  readonly readUrl: string;
+  readonly redisUrl: string;
+  readonly primary: PostgresCluster;
+  readonly read: PostgresCluster;
+  readonly redis: RedisServer;
+  readonly debezium: DebeziumServer;
+  readonly streams: readonly string[];
+  /** What sluice is to be started with. */
+  readonly environment: Readonly<Record<string, string>>;
+  /** Holds logs and data until the end. */
+  readonly folder: string;
+}
+
+/** Everything but sluice: the two databases, Redis, and a Debezium Server that streams. */
+export async function startPipeline(options: PipelineOptions): Promise<RunningPipeline> {
+  const folder = mkdtempSync(join(tmpdir(), "sluice-pipeline-"));
+  await using stack = new AsyncDisposableStack();
+  stack.defer(() => rmSync(folder, { recursive: true, force: true }));
+  const settings = { wal_level: "logical" };
+  const primary = await startPostgres({ folder: join(folder, "primary"), settings });
+  stack.defer(() => primary.stop());
+  const read = await startPostgres({ folder: join(folder, "read") });
+  stack.defer(() => read.stop());
+  const redis = await startRedis({ folder: join(folder, "redis") });
+  stack.defer(() => redis.stop());
+  await options.prepare?.(primary.url);
+  const debezium = await startDebezium({
+    folder: join(folder, "debezium"),
+    sourcePort: primary.port,
+    sourceDatabase: "postgres",
+    redisPort: redis.port,
+    shards: options.shards,
+    ...(options.debezium === undefined ? {} : { environment: options.debezium }),
+  });
+  stack.defer(() => debezium.stop());
+  const started = stack.move();
+  return {
+    ...{ primary, read, redis, debezium, folder },
+    ...addresses(primary.url, read.url, redis.url, options.shards),
+    [Symbol.asyncDispose]: () => started.disposeAsync(),
+  };
+}
+
+function addresses(primaryUrl: string, readUrl: string, redisUrl: string, shards: number) {
+  const streams = Array.from({ length: shards }, (_, shard) => `cdc.${shard}`);
+  const environment = {
+    SLUICE_REDIS_URL: redisUrl,
+    SLUICE_DATABASE_URL: readUrl,
+    SLUICE_SOURCE_URL: primaryUrl,
+    SLUICE_STREAMS: streams.join(","),
+  };
+  return { primaryUrl, readUrl, redisUrl, streams, environment };
+}

@@ -1,0 +1,93 @@
+import { expect, test } from "vitest";
+import { metricDefinitions, type MetricDefinition } from "../../src/observe/metric-definitions.ts";
+import { createMetrics, type Metrics } from "../../src/observe/metrics.ts";
+import type { StatusReport } from "../../src/pipeline/status.ts";
+
+const definitions = Object.entries<MetricDefinition>(metricDefinitions);
+
+test.each(definitions)("%s follows Prometheus's naming", (name, { type, labels }) => {
+  expect(name).toMatch(/^sluice_[a-z_]+$/);
+  expect(name.endsWith("_total")).toBe(type === "counter");
+  expect(name).not.toMatch(/_(ms|millis|micros|mb|kb)(_|$)/);
+  for (const label of labels) {
+    expect([
+      "stream",
+      "table",
+      "op",
+      "reason",
+      "outcome",
+      "stage",
+      "error_code",
+      "policy",
+      "state",
+      "dependency",
+      "version",
+      "node",
+    ]).toContain(label);
+  }
+});
+
+const shard = {
+  stream: "cdc.0",
+  state: "running",
+  owner: "me",
+  epoch: 1,
+  checkpoint: "1-0",
+  lagEntries: 5,
+  pendingEntries: 2,
+  freshnessSeconds: 0.5,
+  lastError: null,
+} as const;
+
+function metricsOf(status: () => Promise<StatusReport>): Metrics {
+  const health = {
+    registered: true,
+    draining: false,
+    tickAgeMs: 0,
+    redisReachable: true,
+    databaseReachable: false,
+  };
+  return createMetrics({ version: "1", member: "me", streams: ["cdc.0"], status, health: () => health });
+}
+
+test("what the pipeline tells and the stores know is served", async () => {
+  const metrics = metricsOf(async () => ({ pipeline: "p", members: [], shards: [shard], warnings: [] }));
+  metrics.listener.entriesRead("cdc.0", 3, 300);
+  metrics.listener.batchApplied({
+    stream: "cdc.0",
+    entries: 3,
+    bytes: 300,
+    seconds: 0.01,
+    committedAtMs: undefined,
+    tables: [{ table: "public.a", inserts: 2, updates: 1, deletes: 0, reads: 0, truncates: 0, folded: 1 }],
+    skipped: new Map([["heartbeat", 4]]),
+  });
+  const text = await metrics.text();
+  for (const line of [
+    'sluice_entries_read_total{stream="cdc.0"} 3',
+    'sluice_events_applied_total{table="public.a",op="insert"} 2',
+    'sluice_events_folded_total{table="public.a"} 1',
+    'sluice_events_skipped_total{reason="heartbeat"} 4',
+    'sluice_stream_lag_entries{stream="cdc.0"} 5',
+    'sluice_lease_held{stream="cdc.0"} 1',
+    'sluice_dependency_up{dependency="database"} 0',
+  ]) {
+    expect(text).toContain(line);
+  }
+});
+
+test("lag that is not known is absent, not zero", async () => {
+  let known = true;
+  const metrics = metricsOf(async () => {
+    const shards = [{ ...shard, lagEntries: known ? 5 : null }];
+    return { pipeline: "p", members: [], shards, warnings: [] };
+  });
+  expect(await metrics.text()).toContain('sluice_stream_lag_entries{stream="cdc.0"} 5');
+  known = false;
+  expect(await metrics.text()).not.toContain("sluice_stream_lag_entries{");
+});
+
+test("a scrape is answered although the stores are not", async () => {
+  const metrics = metricsOf(() => Promise.reject(new Error("down")));
+  expect(await metrics.text()).toContain("sluice_build_info{");
+});
