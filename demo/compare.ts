@@ -1,152 +1,182 @@
 import pg from "pg";
+import { listTables, type TableShape } from "./compare-catalog.ts";
+
+/**
+ * Compares two databases row by row, as text.
+ *
+ * Both sides are read in the same order, by key, bytewise, whatever the databases' collations are, in steps: memory stays flat.
+ */
+export interface Comparison {
+  readonly tables: readonly TableComparison[];
+  readonly equal: boolean;
+}
 
 export interface TableComparison {
+  /** schema.table */
   readonly table: string;
-  /** Of the primary. */
+  /** Rows in the primary. */
   readonly rows: number;
   readonly equal: boolean;
-  /** The first ones, in words. */
-  readonly differences: string[];
+  /** One line each: the key and the columns that differ. The first ones only. */
+  readonly differences: readonly string[];
 }
 
-export interface Comparison {
-  readonly tables: TableComparison[];
-  readonly equal: boolean;
+export interface CompareOptions {
+  /** schema.table; without it, every user table of the primary. */
+  readonly tables?: readonly string[];
 }
 
-interface Table {
-  readonly schema: string;
-  readonly name: string;
-  readonly columns: readonly string[];
-  readonly key: readonly string[];
-}
+const maximumDifferences = 20;
+const step = 500;
+/** Longer values are compared by length and digest: a step of megabytes would fill the memory. */
+const longValueBytes = 65_536;
 
-interface Row {
-  readonly key: string;
-  readonly values: readonly (string | null)[];
-}
-
-const chunkRows = 500;
-const shownDifferences = 20;
-
-/** Compares every row of every table, as text, with what the primary has. Both sides should be at rest. */
 export async function compareDatabases(
   primaryUrl: string,
   readUrl: string,
-  options: { tables?: readonly string[] } = {},
+  options: CompareOptions = {},
 ): Promise<Comparison> {
-  await using stack = new AsyncDisposableStack();
-  const primary = stack.adopt(await open(primaryUrl), (client) => client.end());
-  const read = stack.adopt(await open(readUrl), (client) => client.end());
+  await using primary = await openSession(primaryUrl);
+  await using read = await openSession(readUrl);
+  const shapes = await listTables(primary.client);
+  const wanted = options.tables;
+  const chosen = wanted === undefined ? shapes : wanted.map((name) => shapeOf(shapes, name));
+  const copies = new Map((await listTables(read.client)).map((shape) => [shape.name, shape]));
   const tables: TableComparison[] = [];
-  for (const table of await listTables(primary)) {
-    const name = `${table.schema}.${table.name}`;
-    if (options.tables !== undefined && !options.tables.includes(name)) continue;
-    tables.push(await compareTable(primary, read, table));
+  for (const shape of chosen) {
+    tables.push(await compareTable(primary.client, read.client, { shape, copy: copies.get(shape.name) }));
   }
   return { tables, equal: tables.every((table) => table.equal) };
 }
 
-async function open(url: string): Promise<pg.Client> {
-  const settings = ["TimeZone=UTC", "DateStyle=ISO", "IntervalStyle=postgres", "extra_float_digits=1"];
-  const options = [...settings, "bytea_output=hex", "search_path=public,pg_catalog"].map((each) => `-c ${each}`);
-  const client = new pg.Client({ connectionString: url, options: options.join(" ") });
-  client.on("error", () => undefined);
+function shapeOf(shapes: readonly TableShape[], name: string): TableShape {
+  const shape = shapes.find((each) => each.name === name);
+  if (shape === undefined) throw new Error(`the primary has no table ${name}`);
+  return shape;
+}
+
+interface Session extends AsyncDisposable {
+  readonly client: pg.Client;
+}
+
+async function openSession(connectionString: string): Promise<Session> {
+  const client = new pg.Client({ connectionString });
   await client.connect();
-  return client;
-}
-
-async function listTables(client: pg.Client): Promise<Table[]> {
-  const result = await client.query<Table>(`
-    SELECT n.nspname AS schema, c.relname AS name,
-           array(SELECT a.attname::text FROM pg_attribute a
-                 WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum) AS columns,
-           array(SELECT a.attname::text FROM pg_index i CROSS JOIN unnest(i.indkey) WITH ORDINALITY AS k(attnum, place)
-                 JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum = k.attnum
-                 WHERE i.indrelid = c.oid AND i.indisprimary ORDER BY k.place) AS key
-    FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-    WHERE c.relkind = 'r' AND c.relpersistence = 'p' AND n.nspname <> 'sluice'
-      AND n.nspname <> 'information_schema' AND n.nspname NOT LIKE 'pg\\_%'
-      AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.objid = c.oid AND d.classid = 'pg_class'::regclass AND d.deptype = 'e')
-    ORDER BY 1, 2`);
-  return result.rows;
-}
-
-async function compareTable(primary: pg.Client, read: pg.Client, table: Table): Promise<TableComparison> {
-  const differences: string[] = [];
-  let rows = 0;
-  try {
-    for await (const [left, right] of pairs(rowsOf(primary, table), rowsOf(read, table))) {
-      if (left !== undefined) rows += 1;
-      const difference = describe(table, left, right);
-      if (difference !== undefined && differences.length < shownDifferences) differences.push(difference);
-    }
-  } catch (error) {
-    differences.push(`cannot be compared: ${error instanceof Error ? error.message : String(error)}`);
-  }
-  const name = `${table.schema}.${table.name}`;
-  return { table: name, rows, equal: differences.length === 0, differences };
-}
-
-/** Rows of both sides in the order of their keys; a row that only one side has comes with undefined. */
-async function* pairs(
-  left: AsyncGenerator<Row>,
-  right: AsyncGenerator<Row>,
-): AsyncGenerator<[Row | undefined, Row | undefined]> {
-  let a = await take(left);
-  let b = await take(right);
-  while (a !== undefined || b !== undefined) {
-    const order = compareKeys(a, b);
-    yield [order <= 0 ? a : undefined, order >= 0 ? b : undefined];
-    if (order <= 0) a = await take(left);
-    if (order >= 0) b = await take(right);
-  }
-}
-
-async function take(rows: AsyncGenerator<Row>): Promise<Row | undefined> {
-  const next = await rows.next();
-  return next.done === true ? undefined : next.value;
-}
-
-/** As bytes, like COLLATE "C". */
-function compareKeys(a: Row | undefined, b: Row | undefined): number {
-  if (a === undefined) return 1;
-  if (b === undefined) return -1;
-  return a.key === b.key ? 0 : Buffer.compare(Buffer.from(a.key), Buffer.from(b.key));
-}
-
-async function* rowsOf(client: pg.Client, table: Table): AsyncGenerator<Row> {
-  const quote = (name: string) => client.escapeIdentifier(name);
-  const key = table.key.length > 0 ? table.key : table.columns;
-  const keyText = `ARRAY[${key.map((name) => `${quote(name)}::text`).join(", ")}]::text[]::text COLLATE "C"`;
-  const columns = table.columns.map((name) => `${quote(name)}::text`);
-  const from = `${quote(table.schema)}.${quote(table.name)}`;
+  // What decides how a value is written; the rest are the server's defaults.
+  await client.query("SET TimeZone = 'UTC'; SET DateStyle = 'ISO, MDY'; SET IntervalStyle = 'postgres'");
+  await client.query("SET bytea_output = 'hex'; SET extra_float_digits = 1; SET lc_monetary = 'C'");
   await client.query("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY");
+  return { client, [Symbol.asyncDispose]: () => client.end() };
+}
+
+interface Pair {
+  readonly shape: TableShape;
+  readonly copy: TableShape | undefined;
+}
+
+async function compareTable(primary: pg.Client, read: pg.Client, pair: Pair): Promise<TableComparison> {
+  const { shape, copy } = pair;
+  const missing = copy && shape.columns.filter((column) => !copy.columns.includes(column));
+  if (missing === undefined || missing.length > 0) {
+    const { rows } = await primary.query<{ n: string }>(`SELECT count(*) AS n FROM ONLY ${shape.sql}`);
+    const what = missing === undefined ? "the table" : `column ${missing.join(", ")}`;
+    const differences = [`${what} is missing in the read database`];
+    return { table: shape.name, rows: Number(rows[0]?.n), equal: false, differences };
+  }
+  return compareRows(shape, readRows(primary, shape), readRows(read, shape));
+}
+
+type Value = string | null;
+interface Row {
+  readonly key: readonly Value[];
+  readonly values: readonly Value[];
+}
+
+/** A merge of two sorted sequences: what is on one side only, and what differs, shows without holding either. */
+async function compareRows(
+  shape: TableShape,
+  primary: AsyncGenerator<Row, undefined>,
+  read: AsyncGenerator<Row, undefined>,
+): Promise<TableComparison> {
+  const differences: string[] = [];
+  let unequal = 0;
+  let rows = 0;
+  const report = (text: string): void => {
+    unequal++;
+    if (differences.length < maximumDifferences) differences.push(text);
+  };
+  let left = (await primary.next()).value;
+  let right = (await read.next()).value;
+  while (left !== undefined || right !== undefined) {
+    const order = compareKeys(left?.key, right?.key);
+    if (order < 0) report(`${describe(shape, left)} is missing in the read database`);
+    else if (order > 0) report(`${describe(shape, right)} is not in the primary`);
+    else {
+      const columns = differingColumns(shape, left, right);
+      if (columns.length > 0) report(`${describe(shape, left)} differs in ${columns.join(", ")}`);
+    }
+    if (order <= 0) {
+      rows++;
+      left = (await primary.next()).value;
+    }
+    if (order >= 0) right = (await read.next()).value;
+  }
+  if (unequal > differences.length) differences.push(`… and ${unequal - differences.length} more`);
+  return { table: shape.name, rows, equal: unequal === 0, differences };
+}
+
+/** Sorted by the text of the key, or by all columns for a table without one: equal rows then stand side by side. */
+async function* readRows(client: pg.Client, shape: TableShape): AsyncGenerator<Row, undefined> {
+  const keyColumns = shape.key.length > 0 ? shape.key : shape.columns;
+  const columns = shape.columns.map((column) => shortText(client.escapeIdentifier(column)));
+  const keys = keyColumns.map((column) => shortText(client.escapeIdentifier(column)));
+  const order = keys.map((key) => `${key} COLLATE "C"`);
+  const list = [...columns, ...keys];
+  // A table without columns still has rows.
+  const select = `SELECT ${list.join(", ")} FROM ONLY ${shape.sql}`;
+  const sorted = order.length > 0 ? `${select} ORDER BY ${order.join(", ")}` : select;
+  await client.query(`DECLARE comparison NO SCROLL CURSOR FOR ${sorted}`);
   try {
-    const select = `SELECT ${[keyText, ...columns].join(", ")} FROM ${from} ORDER BY 1`;
-    await client.query(`DECLARE comparison NO SCROLL CURSOR FOR ${select}`);
     for (;;) {
-      const text = `FETCH ${chunkRows} FROM comparison`;
-      const chunk = await client.query<(string | null)[]>({ text, rowMode: "array" });
-      for (const [keyValue, ...values] of chunk.rows) yield { key: keyValue ?? "", values };
-      if (chunk.rows.length < chunkRows) return;
+      const { rows } = await client.query<Value[]>({
+        text: `FETCH ${step} FROM comparison`,
+        rowMode: "array",
+      });
+      if (rows.length === 0) return undefined;
+      for (const row of rows) yield { values: row.slice(0, columns.length), key: row.slice(columns.length) };
     }
   } finally {
-    await client.query("ROLLBACK");
+    await client.query("CLOSE comparison");
   }
 }
 
-function describe(table: Table, left: Row | undefined, right: Row | undefined): string | undefined {
-  if (left === undefined) return right && `${shorten(right.key)}: only in the read database`;
-  if (right === undefined) return `${shorten(left.key)}: missing in the read database`;
-  const different = table.columns.flatMap((column, index) => {
-    const [a, b] = [left.values[index] ?? null, right.values[index] ?? null];
-    return a === b ? [] : [`${column} is ${shorten(a)} at the primary, ${shorten(b)} in the read database`];
-  });
-  return different.length === 0 ? undefined : `${shorten(left.key)}: ${different.join("; ")}`;
+function shortText(column: string): string {
+  const text = `${column}::text`;
+  const digest = `octet_length(${text}) || ' bytes, md5 ' || md5(${text})`;
+  return `CASE WHEN octet_length(${text}) > ${longValueBytes} THEN ${digest} ELSE ${text} END`;
 }
 
-function shorten(value: string | null): string {
-  if (value === null) return "NULL";
-  return value.length <= 80 ? value : `${value.slice(0, 60)}… (${value.length} characters)`;
+/** As PostgreSQL sorts with collation C, NULL last; an ended side is behind everything. */
+function compareKeys(left: readonly Value[] | undefined, right: readonly Value[] | undefined): number {
+  if (left === undefined || right === undefined) return left === right ? 0 : left === undefined ? 1 : -1;
+  for (const [index, a] of left.entries()) {
+    const b = right[index] ?? null;
+    if (a === b) continue;
+    if (a === null) return 1;
+    if (b === null) return -1;
+    return Buffer.compare(Buffer.from(a), Buffer.from(b));
+  }
+  return 0;
+}
+
+function differingColumns(shape: TableShape, left: Row | undefined, right: Row | undefined): string[] {
+  return shape.columns.filter((_, index) => left?.values[index] !== right?.values[index]);
+}
+
+function describe(shape: TableShape, row: Row | undefined): string {
+  const named = shape.key.map((column, index) => `${column}=${row?.key[index] ?? "NULL"}`);
+  // Without a key, only the row itself can name it.
+  const text =
+    named.length > 0 ? named.join(", ") : (row?.values ?? []).map((value) => value ?? "NULL").join("|");
+  return text.length > 200 ? `${text.slice(0, 200)}…` : text;
 }

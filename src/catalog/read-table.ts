@@ -56,7 +56,7 @@ WITH RECURSIVE relation AS (
 )
 SELECT a.attname, a.attgenerated <> '' AS generated,
   (SELECT k.n::int FROM pg_catalog.pg_index i, unnest(i.indkey) WITH ORDINALITY AS k(attnum, n)
-   WHERE i.indrelid = a.attrelid AND i.indisprimary AND k.attnum = a.attnum) AS key_index,
+   WHERE i.indrelid = a.attrelid AND i.indisprimary AND k.attnum = a.attnum AND k.n <= i.indnkeyatts) AS key_index,
   json_build_object('name', t.typname, 'sql', pg_catalog.format_type(l.oid, l.typmod), 'typtype', t.typtype,
     'schema', quote_ident(tn.nspname)) AS type,
   CASE WHEN e.oid IS NOT NULL THEN json_build_object('name', e.typname, 'sql', pg_catalog.format_type(e.oid, l.typmod),

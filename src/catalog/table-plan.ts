@@ -1,35 +1,16 @@
 import { quoteName } from "../sink/sql.ts";
 import { positionColumn } from "./read-table.ts";
-import type {
-  Catalog,
-  CatalogAttribute,
-  CatalogColumn,
-  CatalogTable,
-  Need,
-  TypeUse,
-} from "./source-catalog.ts";
+import type { Catalog, CatalogColumn, CatalogTable } from "./source-catalog.ts";
 import type { TableFilter } from "./table-filter.ts";
-import { emptyTypePlan, planTypes, type TypePlan } from "./type-plan.ts";
-
-export interface Step {
-  readonly kind:
-    | "create schema"
-    | "create extension"
-    | "create type"
-    | "alter type"
-    | "create table"
-    | "add column";
-  /** What it makes, as SQL writes it. */
-  readonly object: string;
-  readonly sql: string;
-}
-
-/** Something that cannot be created until a person acts. */
-export interface Problem {
-  readonly object: string;
-  readonly message: string;
-  readonly remedy: string;
-}
+import {
+  attributeSql,
+  emptyTypePlan,
+  needProblems,
+  planTypes,
+  type Problem,
+  type Step,
+  type TypePlan,
+} from "./type-plan.ts";
 
 export interface TablePlan {
   /** In the order in which they can run; each stands alone and may be followed by a new plan. */
@@ -126,11 +107,6 @@ function columnSql(types: TypePlan, column: CatalogColumn, notNull: boolean): st
   return `${attributeSql(types.typeSql, column)}${generated}${notNull ? " NOT NULL" : ""}`;
 }
 
-export function attributeSql(typeSql: (use: TypeUse) => string, attribute: CatalogAttribute): string {
-  const collation = attribute.collation === null ? "" : ` COLLATE ${attribute.collation}`;
-  return `${quoteName(attribute.name)} ${typeSql(attribute.type)}${collation}`;
-}
-
 function columnProblems(
   types: TypePlan,
   target: Catalog,
@@ -138,36 +114,6 @@ function columnProblems(
   column: CatalogColumn,
 ): Problem[] {
   return needProblems(`${tableSql(table)}.${quoteName(column.name)}`, column.needs, types.extensions, target);
-}
-
-/** What an expression uses and the read database does not have under the same name, nor gets with an extension. */
-export function needProblems(
-  object: string,
-  needs: readonly Need[],
-  extensions: ReadonlyMap<string, { readonly from: string; readonly to: string }>,
-  target: Catalog,
-): Problem[] {
-  return needs.flatMap((need) => {
-    const extension = need.extension === null ? undefined : extensions.get(need.extension);
-    if (extension === undefined) return target.names.has(need.name) ? [] : [missingNeed(object, need)];
-    if (extension.from === extension.to) return [];
-    const message = `${object} uses ${need.name}, but the read database has the extension ${need.extension} in the schema ${extension.to}`;
-    return [
-      {
-        object,
-        message,
-        remedy: `Move the extension to the schema ${extension.from}, then run sluice migrate again.`,
-      },
-    ];
-  });
-}
-
-function missingNeed(object: string, need: Need): Problem {
-  return {
-    object,
-    message: `${object} uses the ${need.name}, which the read database does not have`,
-    remedy: `Create the ${need.name} there as it is on the primary, then run sluice migrate again.`,
-  };
 }
 
 function tableSql(table: CatalogTable): string {

@@ -1,6 +1,32 @@
 import { quoteName } from "../sink/sql.ts";
-import type { Catalog, CatalogTable, CatalogType, Need, TypeUse } from "./source-catalog.ts";
-import { attributeSql, needProblems, type Problem, type Step } from "./table-plan.ts";
+import type {
+  Catalog,
+  CatalogAttribute,
+  CatalogTable,
+  CatalogType,
+  Need,
+  TypeUse,
+} from "./source-catalog.ts";
+
+export interface Step {
+  readonly kind:
+    | "create schema"
+    | "create extension"
+    | "create type"
+    | "alter type"
+    | "create table"
+    | "add column";
+  /** What it makes, as SQL writes it. */
+  readonly object: string;
+  readonly sql: string;
+}
+
+/** Something that cannot be created until a person acts. */
+export interface Problem {
+  readonly object: string;
+  readonly message: string;
+  readonly remedy: string;
+}
 
 export interface TypePlan {
   readonly steps: readonly Step[];
@@ -181,6 +207,41 @@ function addLabels(type: CatalogType, found: CatalogType): Step[] {
   });
 }
 
+export function attributeSql(typeSql: (use: TypeUse) => string, attribute: CatalogAttribute): string {
+  const collation = attribute.collation === null ? "" : ` COLLATE ${attribute.collation}`;
+  return `${quoteName(attribute.name)} ${typeSql(attribute.type)}${collation}`;
+}
+
+/** What an expression uses and the read database does not have under the same name, nor gets with an extension. */
+export function needProblems(
+  object: string,
+  needs: readonly Need[],
+  extensions: TypePlan["extensions"],
+  target: Catalog,
+): Problem[] {
+  return needs.flatMap((need) => {
+    const extension = need.extension === null ? undefined : extensions.get(need.extension);
+    if (extension === undefined) return target.names.has(need.name) ? [] : [missingNeed(object, need)];
+    if (extension.from === extension.to) return [];
+    const message = `${object} uses ${need.name}, but the read database has the extension ${need.extension} in the schema ${extension.to}`;
+    return [
+      {
+        object,
+        message,
+        remedy: `Move the extension to the schema ${extension.from}, then run sluice migrate again.`,
+      },
+    ];
+  });
+}
+
+function missingNeed(object: string, need: Need): Problem {
+  return {
+    object,
+    message: `${object} uses the ${need.name}, which the read database does not have`,
+    remedy: `Create the ${need.name} there as it is on the primary, then run sluice migrate again.`,
+  };
+}
+
 function typeName(type: CatalogType): string {
   return `${quoteName(type.schema)}.${quoteName(type.name)}`;
 }
@@ -188,5 +249,5 @@ function typeName(type: CatalogType): string {
 /** Safe whatever standard_conforming_strings is. */
 function literal(text: string): string {
   const quoted = `'${text.replaceAll("'", "''")}'`;
-  return text.includes("\\") ? ` E${quoted.replaceAll("\\", String.raw`\\`)}` : quoted;
+  return text.includes("\\") ? `E${quoted.replaceAll("\\", String.raw`\\`)}` : quoted;
 }

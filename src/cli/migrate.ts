@@ -1,12 +1,7 @@
 import { readCatalog, type Catalog } from "../catalog/source-catalog.ts";
 import { tableFilter } from "../catalog/table-filter.ts";
-import {
-  planPreparation,
-  planTables,
-  type Problem,
-  type Step,
-  type TablePlan,
-} from "../catalog/table-plan.ts";
+import { planPreparation, planTables, type TablePlan } from "../catalog/table-plan.ts";
+import type { Problem, Step } from "../catalog/type-plan.ts";
 import type { Config } from "../config/config.ts";
 import type { ErrorCode } from "../errors/codes.ts";
 import { SluiceError } from "../errors/sluice-error.ts";
@@ -21,7 +16,7 @@ export interface MigrateOptions {
   write(line: string): void;
 }
 
-type Client = Awaited<ReturnType<ReturnType<typeof openPool>["connect"]>>;
+type Client = Parameters<typeof readCatalog>[0];
 
 /** One of the two databases, as messages name it. */
 interface Database {
@@ -139,6 +134,8 @@ async function withDatabase<Result>(
 /** SQLSTATE → code; an error without one came from the connection. */
 function mapped(error: unknown, database: Database["name"], doing: string): SluiceError {
   if (error instanceof SluiceError) return error;
+  if (error instanceof TypeError)
+    return new SluiceError("INTERNAL", `${doing}: ${error.message}`, { cause: error });
   const state = error instanceof Error && "code" in error ? String(error.code) : "";
   const message = `${doing}: ${reasonOf(error)}`;
   if (state === "42501") {

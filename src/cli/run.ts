@@ -59,7 +59,10 @@ export async function untilStopped(running: Running): Promise<number> {
   const { pipeline, signals, logger } = running;
   const startFailure = new Promise<SluiceError>((resolve) => {
     pipeline.start().then(
-      () => logger.info({ event: "registered" }, "registered; ready"),
+      () => {
+        // A drain ends a start that still waited for a store.
+        if (pipeline.health().registered) logger.info({ event: "registered" }, "registered; ready");
+      },
       (error: unknown) => resolve(asSluiceError(error)),
     );
   });

@@ -1,36 +1,48 @@
-import { randomUUID } from "node:crypto";
+import { randomBytes } from "node:crypto";
 import pg from "pg";
 
+/** A database of one test, gone after it. */
 export interface TestDatabase extends AsyncDisposable {
   readonly url: string;
-  query<R extends pg.QueryResultRow = pg.QueryResultRow>(text: string, values?: readonly unknown[]): Promise<R[]>;
+  readonly name: string;
+  readonly pool: pg.Pool;
+  query<Row extends pg.QueryResultRow = pg.QueryResultRow>(
+    text: string,
+    values?: readonly unknown[],
+  ): Promise<Row[]>;
 }
 
-/** A database of the test's own, dropped at the end, whoever is still connected. */
 export async function createDatabase(baseUrl: string): Promise<TestDatabase> {
-  const name = `test_${randomUUID().replaceAll("-", "")}`;
-  await once(baseUrl, `CREATE DATABASE ${name} TEMPLATE template0`);
-  const url = new URL(baseUrl);
-  url.pathname = `/${name}`;
-  const pool = new pg.Pool({ connectionString: url.href, max: 4 });
+  const name = `test_${randomBytes(6).toString("hex")}`;
+  await withClient(baseUrl, (client) => client.query(`CREATE DATABASE ${name}`));
+  const address = new URL(baseUrl);
+  address.pathname = `/${name}`;
+  const pool = new pg.Pool({ connectionString: address.href, max: 5 });
+  // Tests cut connections on purpose; an idle one that breaks is no news.
   pool.on("error", () => undefined);
   return {
-    url: url.href,
-    query: async <R extends pg.QueryResultRow>(text: string, values: readonly unknown[] = []) =>
-      (await pool.query<R>(text, [...values])).rows,
-    [Symbol.asyncDispose]: async () => {
+    url: address.href,
+    name,
+    pool,
+    async query<Row extends pg.QueryResultRow>(
+      text: string,
+      values: readonly unknown[] = [],
+    ): Promise<Row[]> {
+      const { rows } = await pool.query<Row>(text, [...values]);
+      return rows;
+    },
+    async [Symbol.asyncDispose]() {
       await pool.end();
-      await once(baseUrl, `DROP DATABASE IF EXISTS ${name} WITH (FORCE)`);
+      await withClient(baseUrl, (client) => client.query(`DROP DATABASE IF EXISTS ${name} WITH (FORCE)`));
     },
   };
 }
 
-async function once(url: string, text: string): Promise<void> {
+async function withClient(url: string, use: (client: pg.Client) => Promise<unknown>): Promise<void> {
   const client = new pg.Client({ connectionString: url });
-  client.on("error", () => undefined);
   await client.connect();
   try {
-    await client.query(text);
+    await use(client);
   } finally {
     await client.end();
   }

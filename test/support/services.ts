@@ -1,67 +1,87 @@
-import { spawnSync } from "node:child_process";
-import { mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { startPostgres } from "../../demo/local/postgres-cluster.ts";
-import { startRedis } from "../../demo/local/redis-server.ts";
+import { runToEnd } from "../../demo/local/process.ts";
 
-export interface Services {
+/** A Redis and a PostgreSQL for the live tests, wherever they come from. */
+export interface Services extends AsyncDisposable {
   readonly redisUrl: string;
-  /** Of a superuser. */
+  /** A superuser's; tests make databases of their own in it. */
   readonly postgresUrl: string;
-  stop(): Promise<void>;
 }
 
-/** Servers named by the environment, else containers, else programs of this machine. */
+type Service = AsyncDisposable & { readonly url: string };
+
+/** Servers named in the environment (TEST_REDIS_URL, TEST_DATABASE_URL), else containers, else programs of this machine. */
 export async function services(): Promise<Services> {
-  const redisUrl = process.env["TEST_REDIS_URL"];
-  const postgresUrl = process.env["TEST_DATABASE_URL"];
-  if (redisUrl !== undefined && postgresUrl !== undefined) {
-    return { redisUrl, postgresUrl, stop: async () => undefined };
-  }
-  if (redisUrl !== undefined || postgresUrl !== undefined) {
-    throw new Error("set both TEST_REDIS_URL and TEST_DATABASE_URL, or neither");
-  }
-  return dockerAnswers() ? inContainers() : fromPrograms();
-}
-
-function dockerAnswers(): boolean {
-  return spawnSync("docker", ["info"], { stdio: "ignore", timeout: 10_000 }).status === 0;
-}
-
-async function inContainers(): Promise<Services> {
-  const { GenericContainer, Wait } = await import("testcontainers");
   await using stack = new AsyncDisposableStack();
-  const redis = await new GenericContainer("redis:7.4")
-    .withCommand(["redis-server", "--appendonly", "yes", "--save", "", "--maxmemory-policy", "noeviction"])
-    .withExposedPorts(6379)
-    .start();
-  stack.defer(async () => void (await redis.stop()));
-  const postgres = await new GenericContainer("postgres:17")
-    .withEnvironment({ POSTGRES_HOST_AUTH_METHOD: "trust" })
-    .withCommand(["postgres", "-c", "wal_level=logical"])
-    .withExposedPorts(5432)
-    // The image starts the server twice: the first one only to set the database up.
-    .withWaitStrategy(Wait.forLogMessage(/ready to accept connections/, 2))
-    .start();
-  stack.defer(async () => void (await postgres.stop()));
+  const named = { redis: process.env["TEST_REDIS_URL"], postgres: process.env["TEST_DATABASE_URL"] };
+  const source = named.redis && named.postgres ? undefined : await sourceOfServers(stack);
+  const redisUrl = named.redis || stack.use(await required(source).redis()).url;
+  const postgresUrl = named.postgres || stack.use(await required(source).postgres()).url;
   const started = stack.move();
+  return { redisUrl, postgresUrl, [Symbol.asyncDispose]: () => started.disposeAsync() };
+}
+
+interface Source {
+  redis(): Promise<Service>;
+  postgres(): Promise<Service>;
+}
+
+function required(source: Source | undefined): Source {
+  if (source === undefined) throw new Error("no source of servers was chosen");
+  return source;
+}
+
+async function sourceOfServers(stack: AsyncDisposableStack): Promise<Source> {
+  return (await isDockerUp()) ? containers : localPrograms(stack);
+}
+
+async function isDockerUp(): Promise<boolean> {
+  try {
+    await runToEnd("docker", ["info"]);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+const containers: Source = {
+  async redis() {
+    const { GenericContainer } = await import("testcontainers");
+    const container = await new GenericContainer("redis:7")
+      .withCommand(["redis-server", "--appendonly", "yes", "--maxmemory-policy", "noeviction"])
+      .withExposedPorts(6379)
+      .start();
+    const url = `redis://${container.getHost()}:${container.getMappedPort(6379)}`;
+    return { url, [Symbol.asyncDispose]: async () => void (await container.stop()) };
+  },
+  async postgres() {
+    const { GenericContainer, Wait } = await import("testcontainers");
+    const container = await new GenericContainer("postgres:17")
+      .withEnvironment({ POSTGRES_HOST_AUTH_METHOD: "trust" })
+      .withCommand(["postgres", "-c", "wal_level=logical", "-c", "max_connections=200"])
+      .withExposedPorts(5432)
+      // The image starts the server twice: once to initialise, once for good.
+      .withWaitStrategy(Wait.forLogMessage(/ready to accept connections/, 2))
+      .start();
+    const url = `postgresql://postgres@${container.getHost()}:${container.getMappedPort(5432)}/postgres`;
+    return { url, [Symbol.asyncDispose]: async () => void (await container.stop()) };
+  },
+};
+
+async function localPrograms(stack: AsyncDisposableStack): Promise<Source> {
+  const { createTempFolder } = await import("../../demo/local/temp-folder.ts");
+  const folder = stack.use(createTempFolder("sluice-test-"));
   return {
-    redisUrl: `redis://${redis.getHost()}:${redis.getMappedPort(6379)}`,
-    postgresUrl: `postgresql://postgres@${postgres.getHost()}:${postgres.getMappedPort(5432)}/postgres`,
-    stop: () => started.disposeAsync(),
+    async redis() {
+      const { startRedis } = await import("../../demo/local/redis-server.ts");
+      const server = await startRedis({ folder: join(folder.path, "redis") });
+      return { url: server.url, [Symbol.asyncDispose]: () => server.stop() };
+    },
+    async postgres() {
+      const { startPostgres } = await import("../../demo/local/postgres-cluster.ts");
+      const settings = { wal_level: "logical", max_connections: "200" };
+      const cluster = await startPostgres({ folder: join(folder.path, "postgres"), settings });
+      return { url: cluster.url, [Symbol.asyncDispose]: () => cluster.stop() };
+    },
   };
-}
-
-async function fromPrograms(): Promise<Services> {
-  const folder = mkdtempSync(join(tmpdir(), "sluice-test-"));
-  await using stack = new AsyncDisposableStack();
-  stack.defer(() => rmSync(folder, { recursive: true, force: true }));
-  const settings = { wal_level: "logical", max_connections: "200" };
-  const postgres = await startPostgres({ folder: join(folder, "postgres"), settings });
-  stack.defer(() => postgres.stop());
-  const redis = await startRedis({ folder: join(folder, "redis") });
-  stack.defer(() => redis.stop());
-  const started = stack.move();
-  return { redisUrl: redis.url, postgresUrl: postgres.url, stop: () => started.disposeAsync() };
 }

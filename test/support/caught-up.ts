@@ -1,0 +1,65 @@
+import { randomUUID } from "node:crypto";
+import { setTimeout as pause } from "node:timers/promises";
+import pg from "pg";
+import type { StatusReport } from "../../src/pipeline/status.ts";
+
+/** The table whose rows mark places in the primary's log; `waitUntilCaughtUp` writes to it. */
+export const markerTable = "CREATE TABLE public.marker (id uuid PRIMARY KEY)";
+
+export interface CatchUp {
+  readonly primaryUrl: string;
+  readonly readUrl: string;
+  /** Of the running sluice. */
+  readonly httpUrl: string;
+  readonly timeoutMs?: number;
+}
+
+/**
+ * Waits until all that is committed at the primary by now is applied. A marker that arrived proves that everything before it is
+ * in the streams, since Debezium appends in commit order; shards without lag after that have applied it.
+ */
+export async function waitUntilCaughtUp(options: CatchUp): Promise<void> {
+  const deadline = performance.now() + (options.timeoutMs ?? 120_000);
+  const id = randomUUID();
+  await query(options.primaryUrl, "INSERT INTO public.marker VALUES ($1)", [id]);
+  for (;;) {
+    const status = await statusOf(options.httpUrl);
+    const behind = status?.shards.filter((shard) => shard.lagEntries !== 0 || shard.pendingEntries !== 0);
+    const marked = await query(options.readUrl, "SELECT FROM public.marker WHERE id = $1", [id]).catch(
+      () => 0,
+    );
+    if (marked === 1 && behind?.length === 0) {
+      // Asked again: what came before the marker may have been read in between.
+      const again = await statusOf(options.httpUrl);
+      if (again?.shards.every((shard) => shard.lagEntries === 0 && shard.pendingEntries === 0) === true)
+        return;
+    }
+    if (performance.now() > deadline) {
+      throw new Error(
+        `not caught up; marker ${marked === 1 ? "seen" : "not seen"}; ${JSON.stringify(status?.shards)}`,
+      );
+    }
+    await pause(100);
+  }
+}
+
+export async function statusOf(httpUrl: string): Promise<StatusReport | undefined> {
+  try {
+    const answer = await fetch(`${httpUrl}/status`);
+    return answer.ok ? ((await answer.json()) as StatusReport) : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/** The number of rows. */
+async function query(url: string, text: string, values: readonly unknown[]): Promise<number> {
+  const client = new pg.Client({ connectionString: url });
+  client.on("error", () => undefined);
+  await client.connect();
+  try {
+    return (await client.query(text, [...values])).rowCount ?? 0;
+  } finally {
+    await client.end();
+  }
+}
