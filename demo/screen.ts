@@ -1,100 +1,106 @@
-import { z } from "zod";
+import type { Sample } from "./status.ts";
 
-const shard = z.object({
-  stream: z.string(),
-  state: z.string().nullable(),
-  owner: z.string().nullable(),
-  lagEntries: z.number().nullable(),
-  pendingEntries: z.number().nullable(),
-  freshnessSeconds: z.number().nullable(),
-  lastError: z.unknown().optional(),
-});
-const statusSchema = z.object({ shards: z.array(shard), warnings: z.array(z.unknown()).optional() });
-
-export type Status = z.infer<typeof statusSchema>;
-
-/** What sluice says of itself; undefined when it does not answer. */
-export async function readStatus(httpUrl: string): Promise<Status | undefined> {
-  try {
-    const response = await fetch(`${httpUrl}/status`, { signal: AbortSignal.timeout(5_000) });
-    return statusSchema.parse(await response.json());
-  } catch {
-    return undefined;
-  }
+/** Progress and the live table, on standard error: a terminal gets a table that stays in place, a log gets one line at a time. */
+export interface Screen {
+  /** Does `work` and says how long it took. */
+  step<Result>(name: string, work: () => Promise<Result>): Promise<Result>;
+  say(text: string): void;
+  show(sample: Sample): void;
 }
 
-/** Null is not zero: a lag that is not known is not a lag that is gone. */
-export function isDrained(status: Status): boolean {
-  return status.shards.every((each) => each.lagEntries === 0 && each.pendingEntries === 0);
+type Output = Pick<NodeJS.WriteStream, "write" | "isTTY">;
+
+export function createScreen(output: Output): Screen {
+  let previous: Sample | undefined;
+  let drawnLines = 0;
+  const say = (text: string): void => {
+    // What is said stays; the next table is drawn below it.
+    drawnLines = 0;
+    output.write(`${text}\n`);
+  };
+  return {
+    say,
+    async step(name, work) {
+      const startedAt = performance.now();
+      const seconds = (): string => `${((performance.now() - startedAt) / 1000).toFixed(1)} s`;
+      if (output.isTTY) output.write(`… ${name}`);
+      const clear = output.isTTY ? "\r\x1b[2K" : "";
+      try {
+        const result = await work();
+        say(`${clear}✓ ${name} ${seconds()}`);
+        return result;
+      } catch (error) {
+        say(`${clear}✗ ${name} ${seconds()}`);
+        throw error;
+      }
+    },
+    show(sample) {
+      const lines = output.isTTY ? tableLines(sample, previous) : [summaryLine(sample, previous)];
+      const up = output.isTTY && drawnLines > 0 ? `\x1b[${drawnLines}A\x1b[J` : "";
+      output.write(`${up}${lines.join("\n")}\n`);
+      drawnLines = lines.length;
+      previous = sample;
+    },
+  };
 }
 
-/** One step with its time, for the start. */
-export async function step<T>(title: string, work: () => Promise<T>): Promise<T> {
-  const start = performance.now();
-  if (process.stdout.isTTY) process.stdout.write(`  ${title} …`);
-  try {
-    const result = await work();
-    const seconds = ((performance.now() - start) / 1000).toFixed(1);
-    process.stdout.write(`${process.stdout.isTTY ? "\r\u001B[K" : ""}✓ ${title} ${seconds} s\n`);
-    return result;
-  } catch (error) {
-    process.stdout.write(`${process.stdout.isTTY ? "\r\u001B[K" : ""}✗ ${title}\n`);
-    throw error;
-  }
-}
-
-export class Screen {
-  #drawn = 0;
-
-  /** A table that stays in place on a terminal, and one line elsewhere. */
-  show(status: Status | undefined, eventsPerSecond: number): void {
-    if (!process.stdout.isTTY) {
-      console.log(line(status, eventsPerSecond));
-      return;
-    }
-    const lines = table(status, eventsPerSecond);
-    const back = this.#drawn === 0 ? "" : `\u001B[${this.#drawn}A`;
-    process.stdout.write(`${back}${lines.map((text) => `\u001B[K${text}\n`).join("")}\u001B[J`);
-    this.#drawn = lines.length;
-  }
-}
-
-function line(status: Status | undefined, eventsPerSecond: number): string {
-  if (status === undefined) return `${eventsPerSecond.toFixed(0)} changes/s; sluice does not answer`;
-  const lag = status.shards.map((each) => each.lagEntries ?? "?").join(" ");
-  const freshness = status.shards.map((each) => seconds(each.freshnessSeconds)).join(" ");
-  return [
-    `${eventsPerSecond.toFixed(0)} changes/s · lag ${lag} · freshness ${freshness}`,
-    ...errors(status),
-  ].join("\n");
-}
-
-function table(status: Status | undefined, eventsPerSecond: number): string[] {
-  const head = `${eventsPerSecond.toFixed(0)} changes/s at the primary`;
-  if (status === undefined) return [head, "sluice does not answer"];
-  const rows = status.shards.map((each) =>
-    [
-      each.stream.padEnd(12),
-      (each.state ?? "-").padEnd(12),
-      String(each.lagEntries ?? "?").padStart(8),
-      String(each.pendingEntries ?? "?").padStart(8),
-      seconds(each.freshnessSeconds).padStart(10),
-    ].join(" "),
+function tableLines(sample: Sample, previous: Sample | undefined): string[] {
+  const rows = sample.shards.map((shard, index) => [
+    shard.stream,
+    shard.state,
+    shard.owner ?? "-",
+    rate(shard.applied, previous?.shards[index]?.applied, elapsed(sample, previous)),
+    number(shard.lagEntries),
+    number(shard.pendingEntries),
+    seconds(shard.freshnessSeconds),
+  ]);
+  const all = [["STREAM", "STATE", "OWNER", "EVENTS/S", "LAG", "PENDING", "FRESHNESS"], ...rows];
+  const widths = all[0]?.map((_, column) => Math.max(...all.map((row) => row[column]?.length ?? 0))) ?? [];
+  const table = all.map((row) =>
+    row.map((cell, column) => align(cell, column, widths[column] ?? 0)).join("  "),
   );
-  const titles = `${"stream".padEnd(12)} ${"state".padEnd(12)} ${"lag".padStart(8)} ${"pending".padStart(8)} ${"freshness".padStart(10)}`;
-  return [head, titles, ...rows, ...errors(status)];
+  return [
+    "",
+    ...table,
+    "",
+    summaryLine(sample, previous),
+    ...sample.warnings.map((text) => `warning ${text}`),
+  ];
+}
+
+/** Names to the left, numbers to the right. */
+function align(cell: string, column: number, width: number): string {
+  return column < 3 ? cell.padEnd(width) : cell.padStart(width);
+}
+
+function summaryLine(sample: Sample, previous: Sample | undefined): string {
+  const time = elapsed(sample, previous);
+  const written = rate(sum(sample, "added"), previous && sum(previous, "added"), time);
+  const applied = rate(sum(sample, "applied"), previous && sum(previous, "applied"), time);
+  const known = sample.shards.flatMap((shard) => shard.freshnessSeconds ?? []);
+  const freshness = seconds(known.length > 0 ? Math.max(...known) : null);
+  const failing = sample.shards.filter((shard) => shard.lastError !== null).map((shard) => shard.stream);
+  const errors = failing.length > 0 ? ` · errors in ${failing.join(", ")}` : "";
+  const waiting = `lag ${number(sum(sample, "lagEntries"))} · pending ${number(sum(sample, "pendingEntries"))}`;
+  return `events/s in ${written}, applied ${applied} · ${waiting} · freshness at most ${freshness}${errors}`;
+}
+
+function sum(sample: Sample, field: "added" | "applied" | "lagEntries" | "pendingEntries"): number {
+  return sample.shards.reduce((total, shard) => total + (shard[field] ?? 0), 0);
+}
+
+function elapsed(sample: Sample, previous: Sample | undefined): number {
+  return previous === undefined ? 0 : (sample.atMs - previous.atMs) / 1000;
+}
+
+function rate(now: number, before: number | undefined, time: number): string {
+  return before === undefined || time <= 0 ? "-" : number(Math.max(0, Math.round((now - before) / time)));
+}
+
+function number(value: number | null): string {
+  return value === null ? "?" : value.toLocaleString("en-US");
 }
 
 function seconds(value: number | null): string {
-  return value === null ? "-" : `${value.toFixed(2)}s`;
-}
-
-export function errors(status: Status): string[] {
-  return status.shards.flatMap((each) =>
-    each.lastError === null || each.lastError === undefined
-      ? []
-      : [
-          `${each.stream}: ${typeof each.lastError === "string" ? each.lastError : JSON.stringify(each.lastError)}`,
-        ],
-  );
+  return value === null ? "-" : `${value.toFixed(1)} s`;
 }

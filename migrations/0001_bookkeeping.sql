@@ -37,7 +37,7 @@ CREATE TABLE sluice.tombstone (
   key        text        NOT NULL, -- the key as Debezium wrote it
   position   bigint      NOT NULL,
   deleted_at timestamptz NOT NULL DEFAULT now(),
-  image      json,                 -- the row, when its key changed: the new key's insert may lack unchanged large values
+  image      json,                 -- when the key changed: the row's large values, which the insert of the new key may lack
   PRIMARY KEY (table_name, key)
 );
 CREATE INDEX tombstone_position ON sluice.tombstone (table_name, position);

@@ -1,113 +1,127 @@
 import { spawn } from "node:child_process";
-import { once } from "node:events";
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { ensurePrograms, findJava } from "../demo/local/install.ts";
+import { buildSluice } from "../demo/local/build-sluice.ts";
+import { ensureJava } from "../demo/local/install.ts";
 
+/**
+ * Runs every suite in turn, or those named: `node test/run.ts unit live`.
+ *
+ * The last line is `N passed, N failed`. A suite that could not run, or that ran no test, counts as one failure: silence is not success.
+ */
 interface Counts {
   readonly passed: number;
   readonly failed: number;
 }
 
-type Suite = (folder: string) => Promise<Counts>;
-
 const root = join(import.meta.dirname, "..");
-const router = join(root, "debezium/shard-router");
 
-/** In the order in which they run: the quick ones first. */
-const suites: Readonly<Record<string, Suite>> = {
-  unit: (folder) => vitest("unit", folder),
+const suites: Readonly<Record<string, () => Promise<Counts>>> = {
+  unit: () => runVitest("unit"),
   router: runRouterTests,
-  live: (folder) => vitest("live", folder),
-  e2e: (folder) => vitest("e2e", folder),
+  live: () => runBuilt("live"),
+  e2e: () => runBuilt("e2e"),
 };
 
-async function main(): Promise<number> {
-  const names = process.argv.length > 2 ? process.argv.slice(2) : Object.keys(suites);
-  const unknown = names.filter((name) => suites[name] === undefined);
-  if (unknown.length > 0) {
-    console.error(`unknown suite: ${unknown.join(", ")}; there are ${Object.keys(suites).join(", ")}`);
-    return 1;
-  }
-  if ((await run("npm", ["run", "build"])) !== 0) {
-    console.log("the build failed\n0 passed, 1 failed");
-    return 1;
-  }
-  const folder = mkdtempSync(join(tmpdir(), "sluice-results-"));
-  let total: Counts = { passed: 0, failed: 0 };
+/** These suites start the built program. */
+async function runBuilt(project: string): Promise<Counts> {
+  await buildSluice();
+  return runVitest(project);
+}
+
+async function runVitest(project: string): Promise<Counts> {
+  const folder = mkdtempSync(join(tmpdir(), "sluice-report-"));
+  const report = join(folder, "report.json");
   try {
-    for (const name of names) total = sum(total, await runSuite(name, folder));
+    const cli = join(root, "node_modules", "vitest", "vitest.mjs");
+    const reporters = ["--reporter=default", "--reporter=json", `--outputFile.json=${report}`];
+    const ok = await runProgram(process.execPath, [cli, "run", "--project", project, ...reporters], root);
+    return honest(
+      existsSync(report) ? vitestCounts(readFileSync(report, "utf8")) : { passed: 0, failed: 0 },
+      ok,
+    );
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }
-  console.log(`${total.passed} passed, ${total.failed} failed`);
-  return total.failed > 0 || total.passed === 0 ? 1 : 0;
 }
 
-/** A suite that could not run, or found nothing to run, has failed. */
-async function runSuite(name: string, folder: string): Promise<Counts> {
-  console.log(`\n== ${name}`);
-  try {
-    const counts = (await suites[name]?.(folder)) ?? { passed: 0, failed: 1 };
-    if (counts.passed + counts.failed > 0) return counts;
-    console.error(`${name}: no test ran`);
-  } catch (error) {
-    console.error(`${name}: ${error instanceof Error ? error.message : String(error)}`);
-  }
-  return { passed: 0, failed: 1 };
+interface VitestReport {
+  readonly numPassedTests: number;
+  readonly numFailedTests: number;
+  readonly testResults: readonly { readonly status: string; readonly assertionResults: readonly unknown[] }[];
 }
 
-async function vitest(project: string, folder: string): Promise<Counts> {
-  const file = join(folder, `${project}.json`);
-  const cli = join(root, "node_modules/vitest/vitest.mjs");
-  const reporters = ["--reporter=default", "--reporter=json", `--outputFile.json=${file}`];
-  const code = await run(process.execPath, [cli, "run", "--project", project, ...reporters]);
-  if (!existsSync(file)) throw new Error(`vitest ended with ${code} and left no result`);
-  const counts = vitestCounts(JSON.parse(readFileSync(file, "utf8")));
-  // A file that cannot be loaded and an error outside of all tests fail no test, but the run.
-  return code !== 0 && counts.failed === 0 ? { ...counts, failed: 1 } : counts;
-}
-
-function vitestCounts(result: unknown): Counts {
-  if (typeof result !== "object" || result === null) return { passed: 0, failed: 0 };
-  const count = (name: string) => {
-    const value: unknown = Reflect.get(result, name);
-    return typeof value === "number" ? value : 0;
-  };
-  return { passed: count("numPassedTests"), failed: count("numFailedTests") };
+/** A file that could not be loaded has no tests to fail: it counts by itself. */
+function vitestCounts(json: string): Counts {
+  const report = JSON.parse(json) as VitestReport;
+  const unloaded = report.testResults.filter(
+    ({ status, assertionResults }) => status === "failed" && assertionResults.length === 0,
+  );
+  return { passed: report.numPassedTests, failed: report.numFailedTests + unloaded.length };
 }
 
 async function runRouterTests(): Promise<Counts> {
-  await ensurePrograms(["maven", "java"]);
-  const java = await findJava();
-  const reports = join(router, "target/surefire-reports");
-  // Reports of an earlier run would be counted again.
+  const { mvn, jdk } = await ensureJava();
+  const project = join(root, "debezium", "shard-router");
+  const reports = join(project, "target", "surefire-reports");
+  // Reports of an earlier run must not stand in for this one's.
   rmSync(reports, { recursive: true, force: true });
-  const env = { ...process.env, ...(java === undefined ? {} : { JAVA_HOME: java.home }) };
-  const code = await run("mvn", ["-B", "-q", "test"], router, env);
-  const files = existsSync(reports) ? readdirSync(reports).filter((name) => name.endsWith(".xml")) : [];
-  const counts = files
-    .map((name) => surefireCounts(readFileSync(join(reports, name), "utf8")))
-    .reduce(sum, { passed: 0, failed: 0 });
-  return code !== 0 && counts.failed === 0 ? { ...counts, failed: 1 } : counts;
+  const ok = await runProgram(mvn, ["-B", "-q", "test"], project, { JAVA_HOME: jdk.home });
+  return honest(existsSync(reports) ? surefireCounts(reports) : { passed: 0, failed: 0 }, ok);
 }
 
-function surefireCounts(xml: string): Counts {
-  const head = /<testsuite\b[^>]*>/.exec(xml)?.[0] ?? "";
-  const count = (name: string) => Number(new RegExp(`\\s${name}="(\\d+)"`).exec(head)?.[1] ?? 0);
-  const failed = count("failures") + count("errors");
-  return { passed: count("tests") - failed - count("skipped"), failed };
+function surefireCounts(folder: string): Counts {
+  let [passed, failed] = [0, 0];
+  for (const name of readdirSync(folder).filter((each) => /^TEST-.*\.xml$/.test(each))) {
+    const head = /<testsuite\b[^>]*>/.exec(readFileSync(join(folder, name), "utf8"))?.[0] ?? "";
+    const count = (attribute: string): number =>
+      Number(new RegExp(` ${attribute}="(\\d+)"`).exec(head)?.[1] ?? 0);
+    const bad = count("failures") + count("errors");
+    failed += bad;
+    passed += count("tests") - bad - count("skipped");
+  }
+  return { passed, failed };
 }
 
-function sum(a: Counts, b: Counts): Counts {
-  return { passed: a.passed + b.passed, failed: a.failed + b.failed };
+/** An exit code other than 0 is a failure even when every single test passed; so is a suite without any. */
+function honest(counts: Counts, ok: boolean): Counts {
+  const unexplained = counts.failed === 0 && (!ok || counts.passed === 0);
+  return unexplained ? { ...counts, failed: 1 } : counts;
 }
 
-async function run(command: string, args: readonly string[], cwd = root, env = process.env): Promise<number> {
-  const child = spawn(command, [...args], { cwd, env, stdio: "inherit" });
-  const [code] = await once(child, "close");
-  return typeof code === "number" ? code : 1;
+async function runProgram(
+  command: string,
+  args: readonly string[],
+  cwd: string,
+  env: Readonly<Record<string, string>> = {},
+): Promise<boolean> {
+  const child = spawn(command, args, { cwd, stdio: "inherit", env: { ...process.env, ...env } });
+  return new Promise((resolve, reject) => {
+    child.once("error", reject);
+    child.once("close", (code) => resolve(code === 0));
+  });
 }
 
-process.exitCode = await main();
+async function runSuite(name: string): Promise<Counts> {
+  console.log(`\n── ${name}`);
+  try {
+    const run = suites[name];
+    if (run === undefined)
+      throw new Error(`there is no suite ${name}; there are ${Object.keys(suites).join(", ")}`);
+    return await run();
+  } catch (error) {
+    console.error(error instanceof Error ? error.message : error);
+    return { passed: 0, failed: 1 };
+  }
+}
+
+const named = process.argv.slice(2);
+const results: [string, Counts][] = [];
+for (const name of named.length > 0 ? named : Object.keys(suites)) results.push([name, await runSuite(name)]);
+
+console.log("");
+for (const [name, { passed, failed }] of results) console.log(`${name}: ${passed} passed, ${failed} failed`);
+const total = results.reduce((sum, [, counts]) => sum + counts.failed, 0);
+console.log(`${results.reduce((sum, [, counts]) => sum + counts.passed, 0)} passed, ${total} failed`);
+process.exitCode = total === 0 ? 0 : 1;

@@ -50,7 +50,6 @@ export class Applier {
       await this.transact(chunk, from, to);
     } catch (error) {
       const classified = this.explain(error, chunk, from, to);
-      if (classified.reaction === "stop") throw classified.error;
       const wait = error instanceof RowsUnknown ? error.entryIndex : undefined;
       if (wait !== undefined) return this.applyUpTo(chunk, from, wait, classified);
       if (classified.reaction === "retry") throw classified.error;

@@ -2,14 +2,14 @@ import type { ErrorCode } from "../errors/codes.ts";
 import { SluiceError } from "../errors/sluice-error.ts";
 
 /** What to do about a failed statement; `isolate` means that one of the batch's changes is at fault. */
-export type Reaction = "retry" | "isolate" | "stop";
+export type Reaction = "retry" | "isolate";
 
 export interface Classified {
   readonly reaction: Reaction;
   readonly error: SluiceError;
 }
 
-/** SQLSTATE (or its class) → code and reaction. What is not listed stops the shard. */
+/** SQLSTATE (or its class) → code and reaction. What is not listed stops the shard, at the change that brings it. */
 const states: Readonly<Record<string, readonly [ErrorCode, Reaction]>> = {
   "08": ["DATABASE_UNAVAILABLE", "retry"],
   "22": ["VALUE_INVALID", "isolate"],
@@ -45,7 +45,7 @@ export function classify(error: unknown): Classified {
   if (error instanceof SluiceError) return { reaction: reactionOf(error), error };
   if (!isDatabaseError(error)) return unreachable(error);
   const found = states[error.code] ?? states[error.code.slice(0, 3)] ?? states[error.code.slice(0, 2)];
-  const [code, reaction] = found ?? (["INTERNAL", "stop"] as const);
+  const [code, reaction] = found ?? (["INTERNAL", "isolate"] as const);
   const constraint = error.constraint === undefined ? "" : `, constraint ${error.constraint}`;
   const message = `PostgreSQL refused the batch: SQLSTATE ${error.code}${constraint}${safeMessage(error)}`;
   const place = error.column === undefined ? {} : { column: error.column };

@@ -18,7 +18,7 @@ CREATE TABLE every_type (
   a_int4range int4range, a_int8range int8range, a_numrange numrange, a_tsrange tsrange, a_tstzrange tstzrange, a_daterange daterange,
   ints int[], bigs bigint[], texts text[], numerics numeric(10,2)[], stamps timestamptz[], plain_stamps timestamp[], uuids uuid[],
   dates date[], bools bool[], byteas bytea[], jsonbs jsonb[], floats float8[], moods mood[], inets inet[],
-  doubled int GENERATED ALWAYS AS (a_int4 * 2) STORED
+  halved int GENERATED ALWAYS AS (a_int4 / 2) STORED
 );
 CREATE TABLE composite (
   tenant text, code varchar(20), number int, payload text, PRIMARY KEY (number, tenant)

@@ -6,7 +6,7 @@ import { expect, it } from "vitest";
 import { compareDatabases } from "../../demo/compare.ts";
 import { waitUntilCaughtUp } from "../support/caught-up.ts";
 import { startPipeline } from "../support/pipeline.ts";
-import { runSluice, startSluice } from "../support/sluice.ts";
+import { runSluice, startSluice } from "../support/sluice-process.ts";
 
 const everyColumn = `a_bool, a_int2, a_int4, a_int8, a_oid, a_float4, a_float8, a_numeric, a_big_numeric, a_money, a_text, a_varchar,
   a_char, a_name, a_citext, a_bytea, a_bit1, a_bit5, a_bit70, a_varbit, a_date, a_time, a_time3, a_timetz, a_timestamp, a_timestamp3,
@@ -41,12 +41,16 @@ const rows = [
 
 async function connect(url: string): Promise<pg.Client> {
   const client = new pg.Client({ connectionString: url });
+  // When a test fails its servers end before its clients.
+  client.on("error", () => undefined);
   await client.connect();
   return client;
 }
 
-async function writeEveryType(client: pg.Client): Promise<void> {
-  for (const row of rows) await client.query(`INSERT INTO every_type (${everyColumn}) VALUES (${row})`);
+/** Years before Christ are sent right only while streaming: the snapshot takes them for Julian ones. */
+async function writeEveryType(client: pg.Client, how: "snapshot" | "streamed"): Promise<void> {
+  const sent = how === "streamed" ? rows : rows.map((row) => row.replaceAll(/'[^',]* BC'/g, "NULL"));
+  for (const row of sent) await client.query(`INSERT INTO every_type (${everyColumn}) VALUES (${row})`);
 }
 
 /** Incompressible, so that PostgreSQL stores it apart. */
@@ -71,7 +75,7 @@ async function writeLarge(client: pg.Client, id: number): Promise<void> {
 async function before(url: string): Promise<void> {
   const client = await connect(url);
   await client.query(await readFile(join(import.meta.dirname, "every-type.sql"), "utf8"));
-  await writeEveryType(client);
+  await writeEveryType(client, "streamed");
   await client.query(
     "INSERT INTO composite SELECT 'tenant ' || i % 3, 'c' || i, i, 'before' FROM generate_series(1, 500) i",
   );
@@ -85,7 +89,7 @@ async function before(url: string): Promise<void> {
 
 async function mixedTransactions(url: string): Promise<void> {
   const client = await connect(url);
-  await writeEveryType(client);
+  await writeEveryType(client, "streamed");
   await client.query(
     "UPDATE every_type SET a_text = 'changed', a_int4 = 21, a_defaulted = NULL WHERE id = 1",
   );
@@ -124,30 +128,26 @@ it("carries a snapshot and mixed transactions of every type, and the databases e
   await using pipeline = await startPipeline({ shards: 8, prepare: before });
   const migrated = await runSluice(["migrate", "--from-source"], pipeline.environment);
   expect(migrated, migrated.stderr).toMatchObject({ code: 0 });
-  const sluice = await startSluice(pipeline.environment);
-  try {
-    await sluice.waitReady();
-    await mixedTransactions(pipeline.primaryUrl);
-    await waitUntilCaughtUp({ ...pipeline, httpUrl: sluice.httpUrl });
-    const comparison = await compareDatabases(pipeline.primaryUrl, pipeline.readUrl);
-    expect(comparison.tables.flatMap((table) => table.differences)).toEqual([]);
-    expect(comparison.equal).toBe(true);
-    expect(comparison.tables.map((table) => table.table)).toHaveLength(6);
+  await using sluice = await startSluice(pipeline.environment);
+  await sluice.waitReady();
+  await mixedTransactions(pipeline.primaryUrl);
+  await waitUntilCaughtUp({ ...pipeline, httpUrl: sluice.httpUrl });
+  const comparison = await compareDatabases(pipeline.primaryUrl, pipeline.readUrl);
+  expect(comparison.tables.flatMap((table) => table.differences)).toEqual([]);
+  expect(comparison.equal).toBe(true);
+  expect(comparison.tables.map((table) => table.table)).toHaveLength(6);
 
-    const client = await connect(pipeline.primaryUrl);
-    await client.query("TRUNCATE composite");
-    await client.query("INSERT INTO composite VALUES ('after', 'truncate', 1, 'one')");
-    await client.query("ALTER TABLE large ADD COLUMN added int");
-    await client.end();
-    expect(await runSluice(["migrate", "--from-source"], pipeline.environment)).toMatchObject({ code: 0 });
-    const writer = await connect(pipeline.primaryUrl);
-    await writer.query("UPDATE large SET added = id");
-    await writer.end();
-    await waitUntilCaughtUp({ ...pipeline, httpUrl: sluice.httpUrl });
-    const after = await compareDatabases(pipeline.primaryUrl, pipeline.readUrl);
-    expect(after.tables.flatMap((table) => table.differences)).toEqual([]);
-    expect(await sluice.stop()).toBe(0);
-  } finally {
-    await sluice.kill();
-  }
+  const client = await connect(pipeline.primaryUrl);
+  await client.query("TRUNCATE composite");
+  await client.query("INSERT INTO composite VALUES ('after', 'truncate', 1, 'one')");
+  await client.query("ALTER TABLE large ADD COLUMN added int");
+  await client.end();
+  expect(await runSluice(["migrate", "--from-source"], pipeline.environment)).toMatchObject({ code: 0 });
+  const writer = await connect(pipeline.primaryUrl);
+  await writer.query("UPDATE large SET added = id");
+  await writer.end();
+  await waitUntilCaughtUp({ ...pipeline, httpUrl: sluice.httpUrl });
+  const after = await compareDatabases(pipeline.primaryUrl, pipeline.readUrl);
+  expect(after.tables.flatMap((table) => table.differences)).toEqual([]);
+  expect(await sluice.stop()).toMatchObject({ code: 0 });
 });

@@ -4,6 +4,7 @@ import { services } from "./services.ts";
 declare module "vitest" {
   export interface ProvidedContext {
     redisUrl: string;
+    /** A superuser's: tests make databases of their own in it. */
     postgresUrl: string;
   }
 }
@@ -13,5 +14,7 @@ export default async function setup(project: TestProject): Promise<() => Promise
   const running = await services();
   project.provide("redisUrl", running.redisUrl);
   project.provide("postgresUrl", running.postgresUrl);
-  return () => running[Symbol.asyncDispose]();
+  return async () => {
+    await running[Symbol.asyncDispose]();
+  };
 }

@@ -1,9 +1,8 @@
-import { mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { startDebezium, type DebeziumServer } from "../../demo/local/debezium-server.ts";
 import { startPostgres, type PostgresCluster } from "../../demo/local/postgres-cluster.ts";
 import { startRedis, type RedisServer } from "../../demo/local/redis-server.ts";
+import { createTempFolder } from "../../demo/local/temp-folder.ts";
 
 export interface PipelineOptions {
   readonly shards: number;
@@ -30,9 +29,8 @@ export interface RunningPipeline extends AsyncDisposable {
 
 /** Everything but sluice: the two databases, Redis, and a Debezium Server that streams. */
 export async function startPipeline(options: PipelineOptions): Promise<RunningPipeline> {
-  const folder = mkdtempSync(join(tmpdir(), "sluice-pipeline-"));
   await using stack = new AsyncDisposableStack();
-  stack.defer(() => rmSync(folder, { recursive: true, force: true }));
+  const folder = stack.use(createTempFolder("sluice-pipeline-")).path;
   const settings = { wal_level: "logical" };
   const primary = await startPostgres({ folder: join(folder, "primary"), settings });
   stack.defer(() => primary.stop());
@@ -43,13 +41,13 @@ export async function startPipeline(options: PipelineOptions): Promise<RunningPi
   await options.prepare?.(primary.url);
   const debezium = await startDebezium({
     folder: join(folder, "debezium"),
-    sourcePort: primary.port,
-    sourceDatabase: "postgres",
-    redisPort: redis.port,
+    primary: primary.url,
+    redis: `127.0.0.1:${redis.port}`,
     shards: options.shards,
     ...(options.debezium === undefined ? {} : { environment: options.debezium }),
   });
   stack.defer(() => debezium.stop());
+  await debezium.waitUntilStreaming();
   const started = stack.move();
   return {
     ...{ primary, read, redis, debezium, folder },

@@ -1,6 +1,6 @@
-import { positionColumn } from "../../catalog/read-table.ts";
+import { positionColumn, type ReadColumn } from "../../catalog/read-table.ts";
 import type { ShapePlan } from "../../catalog/shape-plan.ts";
-import { quoteName, quoteTable } from "../sql.ts";
+import { quoteName, quoteTable, quoteText } from "../sql.ts";
 import { keyValues, rowsFrom, valueOf } from "./rows.ts";
 
 const position = quoteName(positionColumn);
@@ -63,11 +63,11 @@ const partialExtras = [
   ["m", "text"],
 ] as const;
 
-/** The value of a column, or of `kept` where the row's mask has a 1 for it. */
-function valueOrKept(plan: ShapePlan, index: number, kept: string): string {
+/** The value of a column, or what is `kept` of it where the row's mask has a 1. */
+function valueOrKept(plan: ShapePlan, index: number, kept: (column: ReadColumn) => string): string {
   const column = plan.columns[index];
   if (column === undefined || column.placeholders.length === 0) return valueOf(plan, index);
-  return `CASE WHEN substr(r.m, ${index + 1}, 1) = '1' THEN ${kept}.${quoteName(column.name)} ELSE ${valueOf(plan, index)} END`;
+  return `CASE WHEN substr(r.m, ${index + 1}, 1) = '1' THEN ${kept(column)} ELSE ${valueOf(plan, index)} END`;
 }
 
 /** Updates that leave out unchanged large values (I7). $1 images, $2 positions, $3 keys, $4 masks. */
@@ -75,7 +75,7 @@ export function partialSql(plan: ShapePlan): string {
   const assignments = plan.columns.map((column, index) =>
     plan.table.key.includes(column.name)
       ? []
-      : [`${quoteName(column.name)} = ${valueOrKept(plan, index, "t")}`],
+      : [`${quoteName(column.name)} = ${valueOrKept(plan, index, (kept) => `t.${quoteName(kept.name)}`)}`],
   );
   return (
     `UPDATE ${quoteTable(plan.table.name)} AS t SET ${[...assignments.flat(), `${position} = r.p`].join(", ")}` +
@@ -97,12 +97,12 @@ const movedExtras = [...partialExtras, ["o", "text"]] as const;
 
 /** Insert halves of key changes; the old key's tombstone has the row. $4 masks, $5 old keys, $6 table. */
 export function movedSql(plan: ShapePlan): string {
-  const values = plan.columns.map((_, index) => valueOrKept(plan, index, "old")).join(", ");
+  const saved = (column: ReadColumn): string => `(s.image ->> ${quoteText(column.name)})::${column.type.sql}`;
+  const values = plan.columns.map((_, index) => valueOrKept(plan, index, saved)).join(", ");
   return (
     `INSERT INTO ${quoteTable(plan.table.name)} AS t (${columnsOf(plan)}) OVERRIDING SYSTEM VALUE` +
     ` SELECT ${values}, r.p FROM ${rowsFrom(plan, movedExtras)}` +
     ` JOIN sluice.tombstone s ON s.table_name = $6 AND s.key = r.o AND s.position = r.p AND s.image IS NOT NULL` +
-    ` CROSS JOIN LATERAL json_populate_record(NULL::${quoteTable(plan.table.name)}, s.image) AS old` +
     ` WHERE ${notTruncated(6)} ${onConflict(plan)}`
   );
 }
@@ -124,6 +124,14 @@ function sameKey(plan: ShapePlan): string {
     .join(" AND ");
 }
 
+/** An object of the row's values that may be large, each as PostgreSQL's own text: it reads back exactly, whatever the type. */
+function largeValues(plan: ShapePlan): string {
+  const columns = [...plan.table.columns.values()].filter((column) => column.placeholders.length > 0);
+  const names = columns.map((column) => quoteText(column.name));
+  const values = columns.map((column) => `t.${quoteName(column.name)}::text`);
+  return `json_object(ARRAY[${names.join(", ")}]::text[], ARRAY[${values.join(", ")}]::text[])`;
+}
+
 /**
  * Deletes, guarded alike, each leaving a tombstone. With `images` the rows are kept in it, for the insert half of a key
  * change. $1 keys as objects, $2 positions, $3 keys as text, $4 table. Gives the number of rows that went.
@@ -138,7 +146,7 @@ export function deleteSql(plan: ShapePlan, options: { readonly images: boolean }
     `WITH d AS MATERIALIZED (SELECT ${keys.map(({ value }, index) => `${value} AS k${index}`).join(", ")}, r.p, r.k FROM ${rows}),` +
     ` gone AS (DELETE FROM ${quoteTable(plan.table.name)} AS t USING d` +
     ` WHERE ${keys.map(({ column }, index) => `t.${column} = d.k${index}`).join(" AND ")} AND ${guard("d.p")}` +
-    ` RETURNING d.k, ${options.images ? "to_json(t)" : "NULL::json"} AS image),` +
+    ` RETURNING d.k, ${options.images ? largeValues(plan) : "NULL::json"} AS image),` +
     ` stone AS (INSERT INTO sluice.tombstone AS s (table_name, key, position, image)` +
     ` SELECT $4, d.k, d.p, gone.image FROM d LEFT JOIN gone ON gone.k = d.k ORDER BY d.k` +
     ` ON CONFLICT (table_name, key) DO UPDATE SET position = EXCLUDED.position, deleted_at = now(),` +
