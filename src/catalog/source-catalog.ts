@@ -28,6 +28,8 @@ export interface CatalogType {
   readonly labels: readonly string[];
   /** Below a domain or a range. */
   readonly base: TypeUse | null;
+  /** Of a range: the quoted name of its multirange, which need not be the one that PostgreSQL would choose. */
+  readonly multirange: string | null;
   readonly collation: string | null;
   readonly notNull: boolean;
   readonly checks: readonly { readonly name: string; readonly sql: string }[];
@@ -55,8 +57,6 @@ export interface CatalogTable {
   readonly name: string;
   /** False: unlogged, so its changes are never published. */
   readonly logged: boolean;
-  /** False only when it surely has none. */
-  readonly mayHaveRows: boolean;
   readonly columns: readonly CatalogColumn[];
   /** The primary key's columns in key order. */
   readonly key: readonly string[];
@@ -100,12 +100,15 @@ const needsSql = (dependents: string): string => `(
   FROM pg_depend d WHERE d.refclassid IN ('pg_proc'::regclass, 'pg_operator'::regclass, 'pg_collation'::regclass)
     AND (${dependents}))`;
 
+/** A domain over an array has the array's category, but is a type to be made. */
 const typesSql = `
 SELECT t.oid::text AS id, n.nspname AS schema, t.typname AS name,
   CASE t.typtype WHEN 'e' THEN 'enum' WHEN 'd' THEN 'domain' WHEN 'c' THEN 'composite' WHEN 'r' THEN 'range' ELSE 'base' END AS kind,
   x.extname AS extension, t.typnotnull AS "notNull",
   (SELECT coalesce(json_agg(enumlabel ORDER BY enumsortorder), '[]') FROM pg_enum WHERE enumtypid = t.oid) AS labels,
   coalesce(${typeUseSql("nullif(t.typbasetype, 0)", "t.typtypmod")}, ${typeUseSql("r.rngsubtype", "-1")}) AS base,
+  (SELECT quote_ident(mn.nspname) || '.' || quote_ident(m.typname) FROM pg_type m JOIN pg_namespace mn ON mn.oid = m.typnamespace
+   WHERE m.oid = r.rngmultitypid) AS multirange,
   CASE WHEN t.typtype = 'd' THEN ${collationSql("t.typcollation", "t.typbasetype")}
     ELSE ${collationSql("r.rngcollation", "r.rngsubtype")} END AS collation,
   (SELECT coalesce(json_agg(json_build_object('name', k.conname, 'sql', pg_get_expr(k.conbin, 0)) ORDER BY k.oid), '[]')
@@ -121,7 +124,7 @@ LEFT JOIN pg_range r ON r.rngtypid = t.oid
 LEFT JOIN pg_depend o ON o.classid = 'pg_type'::regclass AND o.objid = t.oid AND o.deptype = 'e'
 LEFT JOIN pg_extension x ON x.oid = o.refobjid
 WHERE (${notSystem} OR x.oid IS NOT NULL) AND t.typtype IN ('b', 'e', 'd', 'c', 'r')
-  AND (t.typtype <> 'c' OR c.relkind = 'c') AND t.typcategory <> 'A'
+  AND (t.typtype <> 'c' OR c.relkind = 'c') AND (t.typtype = 'd' OR t.typcategory <> 'A')
 ORDER BY t.oid`;
 
 /**
@@ -130,7 +133,6 @@ ORDER BY t.oid`;
  */
 const tablesSql = `
 SELECT n.nspname AS schema, c.relname AS name, c.relpersistence = 'p' AS logged,
-  c.relkind = 'p' OR c.relhassubclass OR pg_relation_size(c.oid) > 0 AS "mayHaveRows",
   (SELECT coalesce(json_agg(ka.attname ORDER BY k.position), '[]')
    FROM pg_index i, unnest(i.indkey) WITH ORDINALITY AS k(attnum, position), pg_attribute ka
    WHERE i.indrelid = c.oid AND i.indisprimary AND k.position <= i.indnkeyatts

@@ -45,7 +45,7 @@ export function planTables(source: Catalog, target: Catalog, filter: TableFilter
     // A type that cannot be made is reported once, at the type.
     if (own.length > 0 || missing.some((column) => types.blocked.has(column.type.id))) continue;
     if (found === undefined) steps.push(createTable(types, table));
-    else steps.push(...addColumns(types, table, found, missing), ...addPosition(found));
+    else steps.push(...addColumns(types, table, missing), ...addPosition(found));
   }
   return { steps: [...createSchemas(types, wanted, target), ...types.steps, ...steps], problems };
 }
@@ -74,17 +74,13 @@ function createTable(types: TypePlan, table: CatalogTable): Step {
 }
 
 /** Generated columns come last: they may be computed from the others. */
-function addColumns(
-  types: TypePlan,
-  table: CatalogTable,
-  found: CatalogTable,
-  missing: readonly CatalogColumn[],
-): Step[] {
+function addColumns(types: TypePlan, table: CatalogTable, missing: readonly CatalogColumn[]): Step[] {
   const plain = missing.filter((column) => column.generated === null);
   const generated = missing.filter((column) => column.generated !== null);
   return [...plain, ...generated].map((column) => {
-    // Rows that are there already get NULL until a change brings the value; a generated column is computed at once.
-    const notNull = column.notNull && (column.generated !== null || !found.mayHaveRows);
+    // Rows that are there, and changes in the streams from before the primary had the column, lack its value; even an empty
+    // table may get such rows yet. A generated column is computed at once.
+    const notNull = column.notNull && column.generated !== null;
     return {
       kind: "add column",
       object: `${tableSql(table)}.${quoteName(column.name)}`,

@@ -165,8 +165,12 @@ function createType(type: CatalogType, typeSql: TypePlan["typeSql"]): Step {
       return { kind: "create type", object, sql: `CREATE TYPE ${object} AS (${attributes})` };
     }
     case "range": {
-      const settings = `SUBTYPE = ${base}${type.collation === null ? "" : `, COLLATION = ${type.collation}`}`;
-      return { kind: "create type", object, sql: `CREATE TYPE ${object} AS RANGE (${settings})` };
+      const settings = [
+        `SUBTYPE = ${base}`,
+        ...(type.collation === null ? [] : [`COLLATION = ${type.collation}`]),
+        ...(type.multirange === null ? [] : [`MULTIRANGE_TYPE_NAME = ${type.multirange}`]),
+      ];
+      return { kind: "create type", object, sql: `CREATE TYPE ${object} AS RANGE (${settings.join(", ")})` };
     }
     case "base":
       throw new TypeError(`${object} is reported as a problem, never created`);

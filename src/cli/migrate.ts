@@ -6,7 +6,7 @@ import type { Config } from "../config/config.ts";
 import type { ErrorCode } from "../errors/codes.ts";
 import { SluiceError } from "../errors/sluice-error.ts";
 import { openPool } from "../sink/connect.ts";
-import { applyMigrations, lockMigrations, pendingMigrations } from "../sink/migrations.ts";
+import { applyMigrations, lockMigrations, migrationScript } from "../sink/migrations.ts";
 
 export interface MigrateOptions {
   /** Also create what the primary has and the read database lacks. */
@@ -66,7 +66,7 @@ async function readSource(config: Config): Promise<Catalog> {
 
 async function migrateBookkeeping(client: Client, options: MigrateOptions): Promise<void> {
   if (options.dryRun) {
-    for (const migration of await pendingMigrations(client)) options.write(migration.sql.trimEnd());
+    for (const sql of await migrationScript(client)) options.write(sql);
     return;
   }
   for (const { version, name } of await applyMigrations(client))

@@ -15,6 +15,9 @@ const folder = new URL("../../migrations/", import.meta.url);
 /** Any constant serves, as long as nobody else takes it: "sluice" in ASCII. */
 const lockKey = "126944811115365";
 
+const migrationTableSql =
+  "CREATE TABLE sluice.migration (version int PRIMARY KEY, name text NOT NULL, applied_at timestamptz NOT NULL DEFAULT now())";
+
 export async function readMigrations(): Promise<readonly Migration[]> {
   const files = (await readdir(folder)).filter((file) => /^\d+_.+\.sql$/.test(file)).sort();
   return Promise.all(
@@ -27,11 +30,22 @@ export async function readMigrations(): Promise<readonly Migration[]> {
 }
 
 /** What the database still lacks, in order. Throws SCHEMA_TOO_NEW when a newer sluice wrote the schema. */
-export async function pendingMigrations(client: pg.ClientBase): Promise<readonly Migration[]> {
+async function pendingMigrations(client: pg.ClientBase): Promise<readonly Migration[]> {
   const migrations = await readMigrations();
   const version = await databaseVersion(client);
   refuseNewer(version, newest(migrations));
   return migrations.filter((migration) => migration.version > version);
+}
+
+/** What `applyMigrations` would run, as one script: for those who let a person with more rights run it. */
+export async function migrationScript(client: pg.ClientBase): Promise<readonly string[]> {
+  const pending = await pendingMigrations(client);
+  if (pending.length === 0) return [];
+  const recorded = pending.flatMap(({ version, name, sql }) => [
+    sql.trimEnd(),
+    `INSERT INTO sluice.migration (version, name) VALUES (${version}, '${name}');`,
+  ]);
+  return [...(await missingMigrationTable(client)).map((sql) => `${sql};`), ...recorded];
 }
 
 /**
@@ -70,7 +84,7 @@ async function applyOne(client: pg.ClientBase, migration: Migration, known: numb
   await client.query("BEGIN");
   try {
     await client.query(`SELECT pg_advisory_xact_lock(${lockKey})`);
-    await ensureMigrationTable(client);
+    for (const sql of await missingMigrationTable(client)) await client.query(sql);
     const version = await databaseVersion(client);
     refuseNewer(version, known);
     const missing = version < migration.version;
@@ -91,16 +105,14 @@ async function applyOne(client: pg.ClientBase, migration: Migration, known: numb
 }
 
 /** Looks before it creates: IF NOT EXISTS asks for the right to create even when there is nothing to do. */
-async function ensureMigrationTable(client: pg.ClientBase): Promise<void> {
+async function missingMigrationTable(client: pg.ClientBase): Promise<readonly string[]> {
   const { rows } = await client.query<{ schema: boolean; table: boolean }>(
     `SELECT to_regnamespace('sluice') IS NOT NULL AS "schema", to_regclass('sluice.migration') IS NOT NULL AS "table"`,
   );
-  if (rows[0]?.schema !== true) await client.query("CREATE SCHEMA sluice");
-  if (rows[0]?.table !== true) {
-    await client.query(
-      "CREATE TABLE sluice.migration (version int PRIMARY KEY, name text NOT NULL, applied_at timestamptz NOT NULL DEFAULT now())",
-    );
-  }
+  return [
+    ...(rows[0]?.schema === true ? [] : ["CREATE SCHEMA sluice"]),
+    ...(rows[0]?.table === true ? [] : [migrationTableSql]),
+  ];
 }
 
 /** 0: nothing was ever applied. */

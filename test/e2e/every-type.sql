@@ -10,7 +10,7 @@ CREATE TABLE every_type (
   id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
   a_bool bool, a_int2 int2, a_int4 int4, a_int8 int8, a_oid oid,
   a_float4 float4, a_float8 float8, a_numeric numeric(10,2), a_big_numeric numeric, a_money money,
-  a_text text, a_varchar varchar(40), a_char char(6), a_name name, a_citext citext, a_defaulted text DEFAULT 'a default',
+  a_text text, a_varchar varchar(40), a_char char(6), a_citext citext, a_defaulted text DEFAULT 'a default',
   a_bytea bytea, a_bit1 bit(1), a_bit5 bit(5), a_bit70 bit(70), a_varbit varbit(20),
   a_date date, a_time time, a_time3 time(3), a_timetz timetz, a_timestamp timestamp, a_timestamp3 timestamp(3), a_timestamptz timestamptz,
   a_interval interval, a_json json, a_jsonb jsonb, a_xml xml, a_uuid uuid, a_inet inet, a_cidr cidr, a_macaddr macaddr,

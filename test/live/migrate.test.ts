@@ -13,13 +13,14 @@ CREATE DOMAIN public.positive AS numeric(12,4) CHECK (VALUE > 0);
 CREATE DOMAIN public.small AS public.positive CONSTRAINT "Up to" CHECK (VALUE < 1000) NOT NULL;
 CREATE DOMAIN public.code AS varchar(8) COLLATE "C";
 CREATE TYPE public.pair AS (a integer, "B" public."Mood's");
-CREATE TYPE public.price_range AS RANGE (SUBTYPE = numeric);
+CREATE DOMAIN public.tags AS text[] CHECK (cardinality(VALUE) < 5);
+CREATE TYPE public.price_range AS RANGE (SUBTYPE = numeric, MULTIRANGE_TYPE_NAME = public."Many Prices");
 CREATE TABLE public.every_type (
   id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, s smallint, n numeric(20,5), n0 numeric, r real, d double precision,
   m money, v varchar(17), v0 varchar, c char(3), ch "char", t text COLLATE "C" NOT NULL, b bytea, bo boolean DEFAULT true,
   da date, ti time(3), tz timetz, ts timestamp(0), tstz timestamptz(3), iv interval day to second(2), u uuid, j json,
   jb jsonb, x xml, inet_ inet, ci cidr, ma macaddr, bi bit(5), vb varbit(9), p point, po polygon, tv tsvector,
-  ir int4range, mr tstzmultirange, pr public.price_range, ia integer[][], va varchar(4)[], ea public."Mood's"[],
+  ir int4range, mr tstzmultirange, pr public.price_range, mp public."Many Prices", tg public.tags, tga public.tags[], sma public.small[], ia integer[][], va varchar(4)[], ea public."Mood's"[],
   e public."Mood's" NOT NULL, sm public.small, co public.code, pa public.pair, ct ext.citext, h ext.hstore, l public.ltree,
   g numeric GENERATED ALWAYS AS (n * 2) STORED, g2 text GENERATED ALWAYS AS (upper(t) || 'x') STORED,
   g3 boolean GENERATED ALWAYS AS (ct = 'a'::ext.citext) STORED
@@ -46,7 +47,7 @@ const typesSql = `
 SELECT t.oid::regtype::text AS type, format_type(t.typbasetype, t.typtypmod) AS base, t.typnotnull, t.typcollation::regcollation::text AS collation,
   (SELECT array_agg(enumlabel ORDER BY enumsortorder)::text FROM pg_enum WHERE enumtypid = t.oid) AS labels,
   (SELECT array_agg(conname || pg_get_constraintdef(k.oid) ORDER BY conname)::text FROM pg_constraint k WHERE contypid = t.oid) AS checks
-FROM pg_type t WHERE t.typnamespace = 'public'::regnamespace AND t.typtype IN ('e', 'd', 'r') ORDER BY 1`;
+FROM pg_type t WHERE t.typnamespace = 'public'::regnamespace AND t.typtype IN ('e', 'd', 'r', 'm') ORDER BY 1`;
 
 async function query(url: string, sql: string): Promise<readonly object[]> {
   const pool = openPool({ url, applicationName: "test", max: 1 });
@@ -103,7 +104,36 @@ test("the read database gets the primary's tables, and later what is new there",
     'create table "public"."later"',
   ]);
   expect(await query(target.url, typesSql)).toEqual(await query(source.url, typesSql));
+  // Changes from before the primary had the column lack its value.
+  await query(target.url, "INSERT INTO public.included (id) VALUES (1)");
   expect(await migrateOnce(config)).toEqual([]);
+});
+
+test("a dry run prints a script that leaves nothing to do once it was run", async () => {
+  await using source = await createDatabase(inject("postgresUrl"));
+  await using target = await createDatabase(inject("postgresUrl"));
+  const config = configOf(target.url, source.url);
+  await query(source.url, nastySchema);
+  // Statement by statement, as psql would: a new label cannot be used in the transaction that adds it.
+  for (const sql of await migrateOnce(config, true)) await query(target.url, sql);
+  expect(await migrateOnce(config)).toEqual([]);
+});
+
+test("a role that may not do it is told so, by database", async () => {
+  await using target = await createDatabase(inject("postgresUrl"));
+  const role = `${target.name}_role`;
+  const weak = new URL(target.url);
+  weak.username = role;
+  weak.password = "weak";
+  await query(target.url, `CREATE ROLE ${role} LOGIN PASSWORD 'weak'`);
+  try {
+    await expect(migrateOnce(configOf(weak.href))).rejects.toMatchObject({
+      code: "PERMISSION_DENIED",
+      message: expect.stringContaining("the read database"),
+    });
+  } finally {
+    await query(target.url, `DROP ROLE ${role}`);
+  }
 });
 
 test("a function that the read database lacks is named, and the run goes on once it is there", async () => {

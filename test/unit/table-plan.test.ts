@@ -19,12 +19,12 @@ function table(
   columns: readonly CatalogColumn[],
   parts: Partial<CatalogTable> = {},
 ): CatalogTable {
-  return { schema: "public", name, logged: true, mayHaveRows: false, columns, key: [], ...parts };
+  return { schema: "public", name, logged: true, columns, key: [], ...parts };
 }
 
 function type(id: string, kind: CatalogType["kind"], parts: Partial<CatalogType> = {}): CatalogType {
   const [schema = "", name = ""] = id.split(".");
-  const none = { extension: null, labels: [], base: null, collation: null, notNull: false };
+  const none = { extension: null, labels: [], base: null, multirange: null, collation: null, notNull: false };
   return { id, schema, name, kind, ...none, checks: [], attributes: [], needs: [], ...parts };
 }
 
@@ -61,16 +61,13 @@ describe("the plan from the primary", () => {
     expect(planTables(source, catalog(), tableFilter(["!public.x"])).steps).toEqual([]);
   });
 
-  test.each([
-    [false, " NOT NULL"],
-    [true, ""],
-  ])("adds a column to a table that may have rows: %s", (mayHaveRows, notNull) => {
+  test("adds a column without NOT NULL unless it is generated: older changes lack its value", () => {
     const more = column("n", "integer", { notNull: true });
-    const generated = column("twice", "integer", { generated: "(n * 2)" });
+    const generated = column("twice", "integer", { generated: "(n * 2)", notNull: true });
     const source = catalog({ tables: [table("t", [column("id"), generated, more])] });
-    expect(sqlOf(source, catalog({ tables: [table("t", [column("id")], { mayHaveRows })] }))).toEqual([
-      `ALTER TABLE "public"."t" ADD COLUMN IF NOT EXISTS "n" integer${notNull}`,
-      'ALTER TABLE "public"."t" ADD COLUMN IF NOT EXISTS "twice" integer GENERATED ALWAYS AS ((n * 2)) STORED',
+    expect(sqlOf(source, catalog({ tables: [table("t", [column("id")])] }))).toEqual([
+      `ALTER TABLE "public"."t" ADD COLUMN IF NOT EXISTS "n" integer`,
+      'ALTER TABLE "public"."t" ADD COLUMN IF NOT EXISTS "twice" integer GENERATED ALWAYS AS ((n * 2)) STORED NOT NULL',
       'ALTER TABLE "public"."t" ADD COLUMN IF NOT EXISTS "_sluice_lsn" bigint',
     ]);
   });
@@ -105,6 +102,17 @@ describe("the plan from the primary", () => {
       'CREATE DOMAIN "public"."inner" AS integer NOT NULL',
       'CREATE DOMAIN "public"."outer" AS public.inner CONSTRAINT "c" CHECK ((VALUE > 1))',
     ]);
+  });
+
+  test("gives a range's multirange the name that it has on the primary", () => {
+    const base = column("", "numeric").type;
+    const source = catalog({
+      types: [type("public.r", "range", { base, multirange: 'public."My Many"' })],
+      tables: [table("t", [column("r", "public.r")])],
+    });
+    expect(sqlOf(source, catalog())[0]).toBe(
+      'CREATE TYPE "public"."r" AS RANGE (SUBTYPE = numeric, MULTIRANGE_TYPE_NAME = public."My Many")',
+    );
   });
 
   test("follows an extension to the schema that it has in the read database", () => {
