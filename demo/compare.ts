@@ -11,7 +11,7 @@ export interface Comparison {
   readonly equal: boolean;
 }
 
-export interface TableComparison {
+interface TableComparison {
   /** schema.table */
   readonly table: string;
   /** Rows in the primary. */

@@ -21,7 +21,7 @@ export interface Services {
   readonly sluice: Program;
 }
 
-export const shards = 8;
+const shards = 8;
 
 /** Starts all of it in `folder`; what has to be stopped goes on `stack`, last started first. */
 export async function startServices(
@@ -29,9 +29,11 @@ export async function startServices(
   stack: AsyncDisposableStack,
   screen: Screen,
 ): Promise<Services> {
-  await screen.step("programs: PostgreSQL, Redis, a JDK, Maven", () =>
-    Promise.all([ensureServers(), ensureJava()]),
-  );
+  await screen.step("programs: PostgreSQL, Redis, a JDK, Maven", async () => {
+    // One after the other: two installations at a time would wait for each other's lock.
+    await ensureServers();
+    await ensureJava();
+  });
   await screen.step("sluice is built", buildSluice);
   await screen.step("Debezium Server (fetched once, 0.8 GB)", fetchDebezium);
   await screen.step("Debezium's routing step is built", buildRouter);

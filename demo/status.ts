@@ -1,7 +1,7 @@
 import type { Redis } from "ioredis";
 
 /** The part of `GET /status` that the demo shows. */
-export interface ShardView {
+interface ShardView {
   readonly stream: string;
   readonly state: string;
   readonly owner: string | null;
@@ -17,7 +17,7 @@ export interface Sample {
   readonly warnings: readonly string[];
 }
 
-export interface ShardSample extends ShardView {
+interface ShardSample extends ShardView {
   /** Entries that Debezium has added to the stream, ever. */
   readonly added: number;
   /** Of these, those that are committed in the read database. */
@@ -36,8 +36,8 @@ export async function takeSample(httpUrl: string, redis: Redis): Promise<Sample 
   const shards = await Promise.all(
     report.shards.map(async (shard) => {
       const added = await entriesAdded(redis, shard.stream);
-      const waiting = (shard.lagEntries ?? 0) + (shard.pendingEntries ?? 0);
-      return { ...shard, added, applied: Math.max(0, added - waiting) };
+      // The lag counts what is pending, too.
+      return { ...shard, added, applied: Math.max(0, added - (shard.lagEntries ?? 0)) };
     }),
   );
   const warnings = report.warnings.map((warning) => `${warning.code}: ${warning.message}`);

@@ -1,4 +1,4 @@
-import { existsSync, statSync } from "node:fs";
+import { statSync } from "node:fs";
 import { join } from "node:path";
 import { newestChange } from "./newest-change.ts";
 import { runToEnd } from "./process.ts";
@@ -12,11 +12,5 @@ export const sluiceMain = join(root, "dist", "main.js");
 export async function buildSluice(): Promise<void> {
   const built = statSync(sluiceMain, { throwIfNoEntry: false })?.mtimeMs ?? 0;
   if (built >= newestChange(join(root, "src"))) return;
-  await runToEnd(process.execPath, [compiler(), "-p", "tsconfig.build.json"], { cwd: root });
-}
-
-function compiler(): string {
-  const path = join(root, "node_modules", "typescript", "bin", "tsc");
-  if (!existsSync(path)) throw new Error("the dependencies are missing; run: npm ci");
-  return path;
+  await runToEnd("npm", ["run", "--silent", "build"], { cwd: root });
 }

@@ -8,7 +8,7 @@ import { runToEnd } from "./process.ts";
 const version = "3.6.1.Final";
 
 /** The checkout's `debezium/` folder, which compose and tests use as well. */
-export const debeziumFolder = join(import.meta.dirname, "..", "..", "debezium");
+const debeziumFolder = join(import.meta.dirname, "..", "..", "debezium");
 
 /** Debezium Server, unpacked: from the cache folder, else from Maven Central (about 0.8 GB, once). */
 export async function fetchDebezium(): Promise<string> {

@@ -2,6 +2,7 @@ import { spawn, spawnSync, type ChildProcess } from "node:child_process";
 import { closeSync, openSync, readFileSync, statSync } from "node:fs";
 import { constants } from "node:os";
 import { setTimeout as sleep } from "node:timers/promises";
+import { findProgram } from "./locate.ts";
 
 /**
  * Programs that this process starts and that never outlive it.
@@ -189,12 +190,18 @@ function signalGroup(pid: number, signal: NodeJS.Signals): void {
 let deathSignal: boolean | undefined;
 
 /** `setpriv` replaces itself by the program, so that the process id and the signals are the program's own. */
-function wrapped({ command, args, user }: ProgramOptions): [string, string[]] {
-  deathSignal ??= spawnSync("setpriv", ["--pdeathsig", "KILL", "true"]).status === 0;
+function wrapped({ name, command, args, user }: ProgramOptions): [string, string[]] {
+  const setpriv = findProgram("setpriv");
+  if (setpriv === undefined) {
+    if (user !== undefined)
+      throw new Error(`${name} does not run as root, and setpriv (util-linux) is missing`);
+    return [command, [...args]];
+  }
+  deathSignal ??= spawnSync(setpriv, ["--pdeathsig", "KILL", "true"]).status === 0;
   const identity = user === undefined ? [] : ["--reuid", user, "--regid", user, "--init-groups"];
   const death = deathSignal ? ["--pdeathsig", "KILL"] : [];
   const prefix = [...identity, ...death];
-  return prefix.length === 0 ? [command, [...args]] : ["setpriv", [...prefix, "--", command, ...args]];
+  return prefix.length === 0 ? [command, [...args]] : [setpriv, [...prefix, "--", command, ...args]];
 }
 
 function exitOf(child: ChildProcess): Promise<ProgramExit> {

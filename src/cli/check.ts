@@ -29,8 +29,8 @@ export async function check(config: Config, io: ConsoleIo, json: boolean): Promi
 }
 
 function line(finding: Finding): string {
-  const remedy = finding.remedy === undefined ? "" : ` — ${finding.remedy}`;
-  return `${finding.level.padEnd(4)}  ${finding.what}${remedy}\n`;
+  const remedy = finding.remedy === undefined ? "" : `      remedy: ${finding.remedy}\n`;
+  return `${finding.level.padEnd(4)}  ${finding.what}\n${remedy}`;
 }
 
 async function checkRedis(config: Config): Promise<readonly Finding[]> {

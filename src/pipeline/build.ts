@@ -44,9 +44,11 @@ export function buildPipeline(config: Config, parts: PipelineParts): Pipeline {
       ownShard({ config, pool, catalog, shards, progress, includes }, lease, stopping),
     giveBack: (lease) => giveBack(config, shards, lease),
   });
+  let draining: Promise<void> | undefined;
   return {
     start: () => supervisor.start(),
-    drain: () => within(config.drainDeadlineMs, supervisor.drain(), () => close(pool, leases, ping)),
+    drain: () =>
+      (draining ??= within(config.drainDeadlineMs, supervisor.drain(), () => close(pool, leases, ping))),
     failed: supervisor.failed,
     health: () => supervisor.health(),
   };

@@ -18,7 +18,7 @@ const lockKey = "126944811115365";
 const migrationTableSql =
   "CREATE TABLE sluice.migration (version int PRIMARY KEY, name text NOT NULL, applied_at timestamptz NOT NULL DEFAULT now())";
 
-export async function readMigrations(): Promise<readonly Migration[]> {
+async function readMigrations(): Promise<readonly Migration[]> {
   const files = (await readdir(folder)).filter((file) => /^\d+_.+\.sql$/.test(file)).sort();
   return Promise.all(
     files.map(async (file) => ({

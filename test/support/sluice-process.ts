@@ -1,10 +1,10 @@
 import { spawn } from "node:child_process";
 import { existsSync } from "node:fs";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { sluiceMain } from "../../demo/local/build-sluice.ts";
 import { freePort } from "../../demo/local/free-port.ts";
 import { startProgram, waitUntilReady, type Program, type ProgramExit } from "../../demo/local/process.ts";
+import { createTempFolder } from "../../demo/local/temp-folder.ts";
 
 /** Runs the built program as its users do: a process of its own, told what to do by arguments and environment. */
 
@@ -45,8 +45,6 @@ export interface SluiceProcess extends AsyncDisposable {
   log(): string;
 }
 
-let runs = 0;
-
 /** `sluice run`, on a free port unless SLUICE_HTTP_ADDRESS says otherwise; its log goes to `logFile`. */
 export async function startSluice(env: Environment, logFile = defaultLogFile()): Promise<SluiceProcess> {
   requireBuild();
@@ -83,8 +81,9 @@ async function isReady(httpUrl: string): Promise<boolean> {
   }
 }
 
+/** Gone with this process; whoever wants to keep a log names its place. */
 function defaultLogFile(): string {
-  return join(tmpdir(), `sluice-test-${process.pid}-${++runs}.log`);
+  return join(createTempFolder("sluice-log-").path, "sluice.log");
 }
 
 function requireBuild(): void {
