@@ -13,6 +13,7 @@ import { SluiceError } from "../errors/sluice-error.ts";
 import { redisWarnings } from "../pipeline/status.ts";
 import { openPool } from "../sink/connect.ts";
 import { requireSchema } from "../sink/migrations.ts";
+import { statusError } from "../sink/status-store.ts";
 import { openRedis } from "../source/connect.ts";
 import { readRedisFacts, readStreamInfo, type RedisFacts, type StreamRedis } from "../source/stream-info.ts";
 import { checkTables, ok, type Finding } from "./check-tables.ts";
@@ -123,7 +124,7 @@ async function checkBookkeeping(pool: PreflightDatabase): Promise<readonly Findi
   try {
     await requireSchema(client);
   } catch (error) {
-    return [problem("bookkeeping schema", error)];
+    return [problem("bookkeeping schema", statusError(error))];
   } finally {
     client.release();
   }

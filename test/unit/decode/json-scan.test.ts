@@ -23,10 +23,14 @@ describe("members", () => {
 
   it("throws on every proper prefix of an object instead of reading past the end", () => {
     fc.assert(
-      fc.property(fc.dictionary(fc.string(), fc.jsonValue(), { minKeys: 1 }), (object) => {
-        const bytes = Buffer.from(JSON.stringify(object));
-        for (let end = 0; end < bytes.length; end++) expect(() => members(bytes.subarray(0, end))).toThrow();
-      }),
+      fc.property(
+        fc.dictionary(fc.string(), fc.jsonValue({ maxDepth: 2 }), { minKeys: 1, maxKeys: 4 }),
+        (object) => {
+          const bytes = Buffer.from(JSON.stringify(object));
+          for (let end = 0; end < bytes.length; end++)
+            expect(() => members(bytes.subarray(0, end))).toThrow();
+        },
+      ),
       { numRuns: 30 },
     );
   });

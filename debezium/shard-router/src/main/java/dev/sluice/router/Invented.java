@@ -61,9 +61,10 @@ final class Invented {
                 || value instanceof List<?> list && !list.isEmpty();
     }
 
-    /** The texts seen as fillings: nothing, 0.00 of any scale, the empty interval, midnight, the start of 1970. */
+    /** The texts seen as fillings: nothing, 0.00 of any scale, empty hstore and interval, midnight, the start of 1970. */
     private static boolean isEmptyText(String text) {
         return text.chars().allMatch(c -> c == '0' || c == '.')
+                || text.equals("{}")
                 || text.equals("P0Y0M0DT0H0M0S")
                 || text.startsWith("00:00:00")
                 || text.startsWith("1970-01-01T00:00:00");

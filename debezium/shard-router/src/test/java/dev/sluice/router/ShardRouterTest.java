@@ -159,11 +159,11 @@ class ShardRouterTest {
         Schema row = SchemaBuilder.struct().optional().field("user_id", Schema.INT64_SCHEMA)
                 .field("price", Schema.STRING_SCHEMA).field("at", Schema.STRING_SCHEMA).field("span", Schema.STRING_SCHEMA)
                 .field("time", Schema.STRING_SCHEMA).field("ratio", Schema.FLOAT64_SCHEMA).field("flag", Schema.BOOLEAN_SCHEMA)
-                .field("raw", Schema.BYTES_SCHEMA).field("place", point).field("list", list).field("text", withDefault)
+                .field("raw", Schema.BYTES_SCHEMA).field("tags", Schema.STRING_SCHEMA).field("place", point).field("list", list).field("text", withDefault)
                 .build();
         Struct before = new Struct(row).put("user_id", 0L).put("price", "0.00").put("at", "1970-01-01T00:00:00.000000Z")
                 .put("span", "P0Y0M0DT0H0M0S").put("time", "00:00:00Z").put("ratio", 0.0d).put("flag", false)
-                .put("raw", ByteBuffer.allocate(0)).put("place", new Struct(point).put("x", 0.0d)).put("list", List.of())
+                .put("raw", ByteBuffer.allocate(0)).put("tags", "{}").put("place", new Struct(point).put("x", 0.0d)).put("list", List.of())
                 .put("text", "x");
         SourceRecord delete = change("d", "orders", new Struct(ORDER_KEY).put("id", 1L), row, before, null);
         assertThrows(DataException.class, () -> router(BY_USER).apply(delete));

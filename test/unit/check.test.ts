@@ -1,0 +1,86 @@
+import { expect, test } from "vitest";
+import type { TableFacts } from "../../src/catalog/preflight.ts";
+import { checkRedisFacts } from "../../src/cli/check.ts";
+import { checkTables, type Finding } from "../../src/cli/check-tables.ts";
+import type { RedisFacts } from "../../src/source/stream-info.ts";
+
+const sound: TableFacts = {
+  id: "public.orders",
+  schema: "public",
+  table: "orders",
+  key: ["id"],
+  prepared: true,
+  replicaIdentityFull: false,
+  arraysWithoutPlaceholder: [],
+  foreignKeys: [],
+  triggers: [],
+  uniques: [],
+  writable: true,
+};
+
+function levels(findings: readonly Finding[]): readonly string[] {
+  return findings.map((finding) => finding.level);
+}
+
+test("a table that is as on the primary is fine", () => {
+  const findings = checkTables({ read: [sound], source: [sound], maySkipTriggers: false });
+  expect(findings).toEqual([{ level: "ok", what: "table public.orders" }]);
+});
+
+test.each<[string, Partial<TableFacts>, Finding["level"], string]>([
+  ["without _sluice_lsn", { prepared: false }, "fail", "_sluice_lsn"],
+  ["that the role may not write", { writable: false }, "fail", "may not write"],
+  ["with another key", { key: ["tenant", "id"] }, "fail", "tenant, id"],
+  ["with a second unique index", { uniques: ["orders_number"] }, "warn", "orders_number"],
+  ["with a foreign key", { foreignKeys: ["orders_user_fkey"] }, "warn", "orders_user_fkey"],
+  ["with a trigger", { triggers: ["orders_audit"] }, "warn", "orders_audit"],
+])("a table %s is named with its remedy", (_, difference, level, named) => {
+  const read = [{ ...sound, ...difference }];
+  const [finding, ...others] = checkTables({ read, source: [sound], maySkipTriggers: false });
+  expect(others).toEqual([]);
+  expect(finding).toMatchObject({ level, what: expect.stringContaining(named) });
+  expect(finding?.remedy).toMatch(/\.$/);
+});
+
+test("foreign keys and triggers do not matter to a role that may skip them", () => {
+  const read = [{ ...sound, foreignKeys: ["orders_user_fkey"], triggers: ["orders_audit"] }];
+  expect(levels(checkTables({ read, source: undefined, maySkipTriggers: true }))).toEqual(["ok"]);
+});
+
+test("arrays without a placeholder matter unless the primary logs old rows whole", () => {
+  const source = { ...sound, arraysWithoutPlaceholder: ["prices"] };
+  const seen = { read: [sound], maySkipTriggers: true };
+  expect(levels(checkTables({ ...seen, source: [source] }))).toEqual(["warn"]);
+  expect(levels(checkTables({ ...seen, source: [{ ...source, replicaIdentityFull: true }] }))).toEqual([
+    "ok",
+  ]);
+});
+
+test("a table of the primary that the read database lacks fails; one that only the read database has is passed over", () => {
+  const own = { ...sound, id: "public.notes", table: "notes", prepared: false };
+  const findings = checkTables({ read: [own], source: [sound], maySkipTriggers: true });
+  expect(findings).toMatchObject([{ level: "fail", what: expect.stringContaining("public.orders") }]);
+});
+
+const redis: RedisFacts = {
+  version: "7.2.4",
+  role: "master",
+  maxmemoryPolicy: "noeviction",
+  maxmemory: 0,
+  usedMemory: 0,
+  persistence: "aof",
+};
+
+test.each<[string, Partial<RedisFacts>, Finding["level"] | undefined]>([
+  ["a Redis that keeps everything", {}, undefined],
+  ["a Redis that hides its persistence", { persistence: undefined }, undefined],
+  ["a Redis that is too old", { version: "6.0.16" }, "fail"],
+  ["a Redis that evicts", { maxmemoryPolicy: "allkeys-lru" }, "fail"],
+  ["a replica", { role: "slave" }, "fail"],
+  ["a Redis with snapshots only", { persistence: "snapshots" }, "warn"],
+  ["a Redis that keeps nothing", { persistence: "off" }, "warn"],
+])("%s", (_, difference, worst) => {
+  const findings = checkRedisFacts({ ...redis, ...difference }).filter(({ level }) => level !== "ok");
+  expect(levels(findings)).toEqual(worst === undefined ? [] : [worst]);
+  expect(findings.every((finding) => finding.remedy !== undefined)).toBe(true);
+});

@@ -1,0 +1,43 @@
+import { expect, test } from "vitest";
+import { statusText } from "../../src/cli/status.ts";
+import type { ShardStatus } from "../../src/pipeline/status.ts";
+
+const shard: ShardStatus = {
+  stream: "cdc.0",
+  state: "running",
+  owner: "one",
+  epoch: 3,
+  checkpoint: "1700000000000-0",
+  lagEntries: 12,
+  pendingEntries: 2,
+  freshnessSeconds: 0.25,
+  lastError: null,
+};
+
+const report = {
+  pipeline: "default",
+  members: [{ name: "one", host: "db1", version: "0.1.0", lastSeen: "2026-01-01T00:00:00.000Z", shards: [] }],
+  shards: [shard],
+  warnings: [],
+};
+
+test("columns line up under their headings", () => {
+  const lines = statusText(report).split("\n");
+  const heading = lines.find((line) => line.startsWith("STREAM")) ?? "";
+  const row = lines.find((line) => line.startsWith("cdc.0")) ?? "";
+  expect(row.slice(heading.indexOf("CHECKPOINT"))).toMatch(/^1700000000000-0 /);
+  expect(row.slice(heading.indexOf("LAG"))).toMatch(/^12 /);
+});
+
+test("what is not known shows as ?, never as 0", () => {
+  const unknown = { ...shard, owner: null, lagEntries: null, pendingEntries: null, freshnessSeconds: null };
+  expect(statusText({ ...report, shards: [unknown] })).toMatch(/^cdc\.0 +running +- +\S+ +\? +\? +\? +-$/m);
+});
+
+test("an error and a warning are shown with their codes", () => {
+  const stopped = { ...shard, lastError: { code: "TABLE_MISSING", message: "no table" } };
+  const warnings = [{ code: "NO_MEMBER", message: "no member", remedy: "Start one." }];
+  const text = statusText({ ...report, shards: [stopped], warnings });
+  expect(text).toContain("TABLE_MISSING: no table");
+  expect(text).toContain("warning NO_MEMBER: no member — Start one.");
+});
