@@ -47,19 +47,13 @@ async function checkRedis(config: Config): Promise<readonly Finding[]> {
   }
 }
 
-/** 6.2 has what is needed to read; group lag comes with 7.0. */
+/** Rewinding needs XGROUP SETID with ENTRIESREAD, which came with 7.0. */
 export function checkRedisFacts(facts: RedisFacts): readonly Finding[] {
   const findings: Finding[] = [];
-  const [major = 0, minor = 0] = facts.version.split(".").map(Number);
+  const [major = 0] = facts.version.split(".").map(Number);
   const what = `Redis ${facts.version}`;
-  if (major < 6 || (major === 6 && minor < 2)) {
+  if (major < 7) {
     findings.push({ level: "fail", what: `${what} is too old`, remedy: "Use Redis 7.0 or later." });
-  } else if (major < 7) {
-    findings.push({
-      level: "warn",
-      what: `${what} cannot tell a group's lag`,
-      remedy: "Use Redis 7.0 or later.",
-    });
   } else {
     findings.push(ok(what));
   }
