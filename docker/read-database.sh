@@ -1,10 +1,10 @@
 #!/bin/bash
 # Roles of the read database: sluice owns it and writes, reader only reads. Run once, by the image, on an empty data folder.
-# SLUICE_ROLE_PASSWORD and READER_ROLE_PASSWORD: their passwords.
+# WRITER_ROLE_PASSWORD and READER_ROLE_PASSWORD: their passwords.
 set -euo pipefail
 
 psql -v ON_ERROR_STOP=1 --no-psqlrc --username "$POSTGRES_USER" --dbname "$POSTGRES_DB" \
-  -v database="$POSTGRES_DB" -v sluice_password="$SLUICE_ROLE_PASSWORD" -v reader_password="$READER_ROLE_PASSWORD" <<'SQL'
+  -v database="$POSTGRES_DB" -v sluice_password="$WRITER_ROLE_PASSWORD" -v reader_password="$READER_ROLE_PASSWORD" <<'SQL'
 BEGIN;
 CREATE ROLE sluice LOGIN PASSWORD :'sluice_password';
 CREATE ROLE reader LOGIN PASSWORD :'reader_password';
@@ -15,7 +15,7 @@ ALTER DATABASE :"database" OWNER TO sluice;
 REVOKE ALL ON DATABASE :"database" FROM PUBLIC;
 GRANT CONNECT ON DATABASE :"database" TO reader;
 
--- The grants are what protects the data; this says so at once, also to a reader that only tries a temporary table.
+-- A session may change this setting: the grants are what protects the data.
 ALTER ROLE reader SET default_transaction_read_only = on;
 
 -- Also for what sluice creates later: it makes schemas and tables as they appear on the primary.

@@ -1,4 +1,4 @@
-import { isText, JsonScanError, scanObject, skipSpace, skipString, skipValue } from "./json-scan.ts";
+import { JsonScanError, ObjectCursor, skipSpace, skipString, skipValue } from "./json-scan.ts";
 
 /** What the scanner found in one envelope; spans are offsets into the entry's `value`. */
 export interface Envelope {
@@ -20,6 +20,11 @@ export interface Envelope {
 
 const nullStart = 0x6e;
 
+// Scanning is synchronous and not re-entrant, so one cursor for each level serves all entries.
+const envelopeCursor = new ObjectCursor();
+const sourceCursor = new ObjectCursor();
+const shapeCursor = new ObjectCursor();
+
 /** Reads op, table, position and the place of `after`; builds no object of the row. Throws JsonScanError. */
 export function scanEnvelope(value: Buffer): Envelope {
   const envelope: Envelope = {
@@ -34,37 +39,31 @@ export function scanEnvelope(value: Buffer): Envelope {
     hasSchema: false,
     hasSource: false,
   };
-  const end = scanObject(value, skipSpace(value, 0), (nameStart, nameEnd, at) => {
-    switch (value[nameStart]) {
-      case 0x61: // a
-        if (isText(value, nameStart, nameEnd, "after")) return scanAfter(value, at, envelope);
-        break;
-      case 0x6f: // o
-        if (isText(value, nameStart, nameEnd, "op")) {
-          const valueEnd = skipValue(value, at);
-          envelope.op = value.toString("latin1", at + 1, valueEnd - 1);
-          return valueEnd;
-        }
-        break;
-      case 0x73: // s
-        if (isText(value, nameStart, nameEnd, "source")) return scanSource(value, at, envelope);
-        if (isText(value, nameStart, nameEnd, "schema")) envelope.hasSchema = true;
-        break;
-      default:
-    }
-    return -1;
-  });
-  if (skipSpace(value, end) !== value.length) throw new JsonScanError("text follows the object");
+  const cursor = envelopeCursor;
+  cursor.open(value, skipSpace(value, 0));
+  while (cursor.next()) cursor.skipTo(scanMember(value, cursor, envelope));
+  if (skipSpace(value, cursor.end) !== value.length) throw new JsonScanError("text follows the object");
   return envelope;
 }
 
+/** Returns where the member's value ends. */
+function scanMember(value: Buffer, cursor: ObjectCursor, envelope: Envelope): number {
+  const at = cursor.valueStart;
+  if (cursor.nameIs("after")) return scanAfter(value, at, envelope);
+  if (cursor.nameIs("source")) return scanSource(value, at, envelope);
+  const end = skipValue(value, at);
+  if (cursor.nameIs("op")) envelope.op = value.toString("latin1", at + 1, end - 1);
+  else if (cursor.nameIs("schema")) envelope.hasSchema = true;
+  return end;
+}
+
 function scanAfter(value: Buffer, at: number, envelope: Envelope): number {
-  if (value[at] === nullStart) return -1;
-  const fingerprint = scanShape(value, at);
+  if (value[at] === nullStart) return skipValue(value, at);
+  const { shape, end } = scanShape(value, at);
   envelope.afterStart = at;
-  envelope.afterEnd = fingerprint.end;
-  envelope.shape = fingerprint.shape;
-  return fingerprint.end;
+  envelope.afterEnd = end;
+  envelope.shape = shape;
+  return end;
 }
 
 /**
@@ -74,49 +73,42 @@ function scanAfter(value: Buffer, at: number, envelope: Envelope): number {
 export function scanShape(bytes: Buffer, from: number): { readonly shape: number; readonly end: number } {
   let hash = 0x811c9dc5 | 0;
   let length = 0;
-  const end = scanObject(bytes, from, (nameStart, nameEnd) => {
-    for (let at = nameStart; at < nameEnd; at++) hash = Math.imul(hash ^ (bytes[at] ?? 0), 0x01000193);
+  const cursor = shapeCursor;
+  cursor.open(bytes, from);
+  while (cursor.next()) {
+    const { nameEnd } = cursor;
+    for (let at = cursor.nameStart; at < nameEnd; at++) hash = Math.imul(hash ^ (bytes[at] ?? 0), 0x01000193);
     hash = Math.imul(hash ^ 0x2c, 0x01000193);
-    length += nameEnd - nameStart + 1;
-    return -1;
-  });
-  return { shape: (hash >>> 0) + (length & 0xfffff) * 2 ** 32, end };
+    length += nameEnd - cursor.nameStart + 1;
+    cursor.skipTo(skipValue(bytes, cursor.valueStart));
+  }
+  return { shape: (hash >>> 0) + (length & 0xfffff) * 2 ** 32, end: cursor.end };
 }
 
 function scanSource(value: Buffer, from: number, envelope: Envelope): number {
-  if (value[from] === nullStart) return -1;
+  if (value[from] === nullStart) return skipValue(value, from);
   envelope.hasSource = true;
   let sequenceAt = -1;
-  const end = scanObject(value, from, (nameStart, nameEnd, at) => {
-    switch (nameEnd - nameStart) {
-      case 3:
-        if (isText(value, nameStart, nameEnd, "lsn")) envelope.position = scanInteger(value, at);
-        break;
-      case 5:
-        if (isText(value, nameStart, nameEnd, "table")) return scanText(value, at, envelope, "table");
-        if (isText(value, nameStart, nameEnd, "ts_ms"))
-          envelope.committedAtMs = Number(scanInteger(value, at) ?? 0);
-        break;
-      case 6:
-        if (isText(value, nameStart, nameEnd, "schema")) return scanText(value, at, envelope, "schema");
-        break;
-      case 8:
-        if (isText(value, nameStart, nameEnd, "sequence")) sequenceAt = at;
-        break;
-      default:
-    }
-    return -1;
-  });
+  const cursor = sourceCursor;
+  cursor.open(value, from);
+  while (cursor.next()) {
+    const at = cursor.valueStart;
+    if (cursor.nameIs("lsn")) envelope.position = scanInteger(value, at);
+    else if (cursor.nameIs("ts_ms")) envelope.committedAtMs = Number(scanInteger(value, at) ?? 0);
+    else if (cursor.nameIs("schema")) envelope.schema = scanText(value, at);
+    else if (cursor.nameIs("table")) envelope.table = scanText(value, at);
+    else if (cursor.nameIs("sequence")) sequenceAt = at;
+    cursor.skipTo(skipValue(value, at));
+  }
   if (envelope.position === undefined && sequenceAt >= 0) envelope.position = scanSequence(value, sequenceAt);
-  return end;
+  return cursor.end;
 }
 
-function scanText(value: Buffer, at: number, envelope: Envelope, into: "schema" | "table"): number {
-  if (value[at] !== 0x22) return -1;
-  const end = skipString(value, at);
-  const raw = value.toString("utf8", at + 1, end - 1);
-  envelope[into] = raw.includes("\\") ? (JSON.parse(`"${raw}"`) as string) : raw;
-  return end;
+/** A string's text; empty for anything else. */
+function scanText(value: Buffer, at: number): string {
+  if (value[at] !== 0x22) return "";
+  const raw = value.toString("utf8", at + 1, skipString(value, at) - 1);
+  return raw.includes("\\") ? (JSON.parse(`"${raw}"`) as string) : raw;
 }
 
 /** A whole number of any size; undefined for null and anything else. */

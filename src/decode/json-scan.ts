@@ -97,40 +97,71 @@ function skipNested(bytes: Buffer, from: number): number {
 }
 
 /**
- * The offset behind the object that begins at `from`; `visit` gets each member's offsets and returns where its value ends,
- * or -1 to have it skipped.
+ * Walks an object's members: after each `next` that is true, the offsets of a name and of where its value starts; the caller
+ * says with `skipTo` where the value ends. One cursor is used for many objects, so that a row costs no allocation.
  */
-export function scanObject(
-  bytes: Buffer,
-  from: number,
-  visit: (nameStart: number, nameEnd: number, valueStart: number) => number,
-): number {
-  if (bytes[from] !== braceOpen) throw new JsonScanError("not an object");
-  let at = skipSpace(bytes, from + 1);
-  if (bytes[at] === braceClose) return at + 1;
-  for (;;) {
+export class ObjectCursor {
+  /** Without its quotes. */
+  nameStart = 0;
+  nameEnd = 0;
+  valueStart = 0;
+  /** Behind the object, once `next` was false. */
+  end = 0;
+  private bytes: Buffer = nothing;
+  private at = 0;
+  private begun = false;
+
+  open(bytes: Buffer, from: number): void {
+    if (bytes[from] !== braceOpen) throw new JsonScanError("not an object");
+    this.bytes = bytes;
+    this.at = from + 1;
+    this.begun = false;
+  }
+
+  next(): boolean {
+    const { bytes } = this;
+    let at = skipSpace(bytes, this.at);
+    if (bytes[at] === braceClose) {
+      this.end = at + 1;
+      return false;
+    }
+    if (this.begun) {
+      if (bytes[at] !== comma) throw new JsonScanError("members are not separated");
+      at = skipSpace(bytes, at + 1);
+    }
+    this.begun = true;
     if (bytes[at] !== quote) throw new JsonScanError("a member has no name");
     const nameEnd = skipString(bytes, at) - 1;
     const colonAt = skipSpace(bytes, nameEnd + 1);
     if (bytes[colonAt] !== colon) throw new JsonScanError("a member has no value");
-    const valueStart = skipSpace(bytes, colonAt + 1);
-    const visited = visit(at + 1, nameEnd, valueStart);
-    at = skipSpace(bytes, visited < 0 ? skipValue(bytes, valueStart) : visited);
-    const byte = bytes[at];
-    if (byte === braceClose) return at + 1;
-    if (byte !== comma) throw new JsonScanError("members are not separated");
-    at = skipSpace(bytes, at + 1);
+    this.nameStart = at + 1;
+    this.nameEnd = nameEnd;
+    this.valueStart = skipSpace(bytes, colonAt + 1);
+    return true;
+  }
+
+  skipTo(valueEnd: number): void {
+    this.at = valueEnd;
+  }
+
+  nameIs(text: string): boolean {
+    return isText(this.bytes, this.nameStart, this.nameEnd, text);
   }
 }
+
+const nothing = Buffer.alloc(0);
 
 /** The members of the object that fills `bytes`, in order. */
 export function members(bytes: Buffer): Member[] {
   const found: Member[] = [];
-  scanObject(bytes, skipSpace(bytes, 0), (nameStart, nameEnd, valueStart) => {
+  const cursor = new ObjectCursor();
+  cursor.open(bytes, skipSpace(bytes, 0));
+  while (cursor.next()) {
+    const { nameStart, nameEnd, valueStart } = cursor;
     const valueEnd = skipValue(bytes, valueStart);
     found.push({ nameStart, nameEnd, valueStart, valueEnd });
-    return valueEnd;
-  });
+    cursor.skipTo(valueEnd);
+  }
   return found;
 }
 
@@ -141,7 +172,7 @@ export function memberName(bytes: Buffer, member: Member): string {
 }
 
 /** Whether the bytes from `start` to `end` are exactly the ASCII text. */
-export function isText(bytes: Uint8Array, start: number, end: number, text: string): boolean {
+function isText(bytes: Uint8Array, start: number, end: number, text: string): boolean {
   if (end - start !== text.length) return false;
   for (let index = 0; index < text.length; index++) {
     if (bytes[start + index] !== text.charCodeAt(index)) return false;

@@ -13,6 +13,7 @@ import {
   truncateSqls,
   unknownRowsSql,
   upsertSql,
+  upsertUndeletedSql,
   waitingRowsSql,
 } from "./statements/write-rows.ts";
 
@@ -99,10 +100,13 @@ async function writeGroup(client: pg.ClientBase, group: Group, horizon: Tombston
   switch (kind) {
     case "upsert": {
       const newestDelete = await horizon.of(client, table);
-      const tombstones = work.some((each) => each.position <= newestDelete);
+      if (work.every((each) => each.position > newestDelete)) {
+        return rows(
+          await run(client, plan, kind, () => upsertSql(plan), [images(work), positions(work), table]),
+        );
+      }
       const values = [images(work), positions(work), keys(work), table];
-      const id = tombstones ? "upsert after deletes" : "upsert";
-      return rows(await run(client, plan, id, () => upsertSql(plan, { tombstones }), values));
+      return rows(await run(client, plan, "upsert undeleted", () => upsertUndeletedSql(plan), values));
     }
     case "append":
       return rows(

@@ -32,29 +32,35 @@ function onConflict(plan: ShapePlan): string {
   );
 }
 
-/** $1 images, $2 positions, $3 keys, $4 table. With `tombstones` older inserts of deleted keys are left out. */
-export function upsertSql(plan: ShapePlan, options: { readonly tombstones: boolean }): string {
+/** $1 images, $2 positions, $3 table. For positions above every tombstone of the table. */
+export function upsertSql(plan: ShapePlan): string {
+  return `${insertSql(plan, rowsFrom(plan, [["p", "bigint"]]))} WHERE ${notTruncated(3)} ${onConflict(plan)}`;
+}
+
+/** The same, leaving out older inserts of deleted keys. $3 keys, $4 table. */
+export function upsertUndeletedSql(plan: ShapePlan): string {
   const rows = rowsFrom(plan, [
     ["p", "bigint"],
     ["k", "text"],
   ]);
+  return (
+    `${insertSql(plan, rows)} WHERE ${notTruncated(4)}` +
+    ` AND NOT EXISTS (SELECT FROM sluice.tombstone s WHERE s.table_name = $4 AND s.key = r.k AND s.position > r.p)` +
+    ` ${onConflict(plan)}`
+  );
+}
+
+function insertSql(plan: ShapePlan, rows: string): string {
   const values = plan.columns.map((_, index) => valueOf(plan, index)).join(", ");
-  const undeleted = options.tombstones
-    ? " AND NOT EXISTS (SELECT FROM sluice.tombstone s WHERE s.table_name = $4 AND s.key = r.k AND s.position > r.p)"
-    : "";
   return (
     `INSERT INTO ${quoteTable(plan.table.name)} AS t (${columnsOf(plan)}) OVERRIDING SYSTEM VALUE` +
-    ` SELECT ${values}, r.p FROM ${rows} WHERE ${notTruncated(4)}${undeleted} ${onConflict(plan)}`
+    ` SELECT ${values}, r.p FROM ${rows}`
   );
 }
 
 /** An append-only copy has no key and thus no guard. $1 images, $2 positions, $3 table. */
 export function appendSql(plan: ShapePlan): string {
-  const values = plan.columns.map((_, index) => valueOf(plan, index)).join(", ");
-  return (
-    `INSERT INTO ${quoteTable(plan.table.name)} (${columnsOf(plan)}) OVERRIDING SYSTEM VALUE` +
-    ` SELECT ${values}, r.p FROM ${rowsFrom(plan, [["p", "bigint"]])} WHERE ${notTruncated(3)}`
-  );
+  return `${insertSql(plan, rowsFrom(plan, [["p", "bigint"]]))} WHERE ${notTruncated(3)}`;
 }
 
 const partialExtras = [
