@@ -2,6 +2,7 @@ import type { Change, Operation, TableName } from "../change/change.ts";
 import { SluiceError } from "../errors/sluice-error.ts";
 import type { SkipReason } from "../observe/progress.ts";
 import { scanEnvelope, scanShape, type Envelope } from "./envelope.ts";
+import { scanUsualEnvelope } from "./usual-envelope.ts";
 
 /** One stream entry as it was read; field names and values alternate. */
 export interface Entry {
@@ -61,7 +62,7 @@ export class Decoder {
     const parts = messageParts(entry.fields);
     const { nullKey } = this.options;
     if (isPlaceholder(parts.value, nullKey)) return "tombstone";
-    const envelope = scanEnvelope(parts.value);
+    const envelope = scanUsualEnvelope(parts.value) ?? scanEnvelope(parts.value);
     if (envelope.op === "m") return "logical-message";
     if (!envelope.hasSource) return rejectForeign(envelope);
     const table = this.table(envelope);
@@ -107,11 +108,23 @@ interface MessageParts {
   oldKey: Buffer | undefined;
 }
 
+const keyName = Buffer.from("key");
+const valueName = Buffer.from("value");
+
 /** Extended format: fields `key`, `value` and headers in upper case. Compact: one field, its name the key. */
 function messageParts(fields: readonly Buffer[]): MessageParts {
   const [first, second] = fields;
   if (first === undefined || second === undefined) throw notDebezium("the entry has no fields");
   if (fields.length === 2) return { key: first, value: second, newKey: undefined, oldKey: undefined };
+  // Nearly every entry has these two fields in this order and no header.
+  if (
+    fields.length === 4 &&
+    first.equals(keyName) &&
+    fields[2]?.equals(valueName) === true &&
+    fields[3] !== undefined
+  ) {
+    return { key: second, value: fields[3], newKey: undefined, oldKey: undefined };
+  }
   let key: Buffer | undefined;
   let value: Buffer | undefined;
   let newKey: Buffer | undefined;

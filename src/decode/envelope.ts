@@ -25,9 +25,8 @@ const envelopeCursor = new ObjectCursor();
 const sourceCursor = new ObjectCursor();
 const shapeCursor = new ObjectCursor();
 
-/** Reads op, table, position and the place of `after`; builds no object of the row. Throws JsonScanError. */
-export function scanEnvelope(value: Buffer): Envelope {
-  const envelope: Envelope = {
+export function emptyEnvelope(): Envelope {
+  return {
     op: "",
     schema: "",
     table: "",
@@ -39,6 +38,11 @@ export function scanEnvelope(value: Buffer): Envelope {
     hasSchema: false,
     hasSource: false,
   };
+}
+
+/** Reads op, table, position and the place of `after`; builds no object of the row. Throws JsonScanError. */
+export function scanEnvelope(value: Buffer): Envelope {
+  const envelope = emptyEnvelope();
   const cursor = envelopeCursor;
   cursor.open(value, skipSpace(value, 0));
   while (cursor.next()) cursor.skipTo(scanMember(value, cursor, envelope));

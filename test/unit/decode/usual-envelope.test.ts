@@ -1,0 +1,71 @@
+import fc from "fast-check";
+import { describe, expect, it } from "vitest";
+import { scanEnvelope } from "../../../src/decode/envelope.ts";
+import { scanUsualEnvelope } from "../../../src/decode/usual-envelope.ts";
+
+/** Names and texts that could be taken for the envelope's own. */
+const tricky = fc.oneof(
+  fc.string({ unit: "binary" }),
+  fc.constantFrom('"lsn":1', '","table":"x', '"op":"d"', '"ts_ms":5', "\\", 'x"', "source", "ä", "lsn", "op"),
+);
+const image = fc.option(fc.dictionary(tricky, fc.oneof(tricky, fc.double(), fc.jsonValue({ maxDepth: 1 }))), {
+  nil: null,
+});
+const envelope = fc.record({
+  before: image,
+  after: image,
+  source: fc.record({
+    version: fc.constant("3.6.1.Final"),
+    name: tricky,
+    ts_ms: fc.nat(),
+    db: tricky,
+    sequence: fc.constantFrom('["1","2"]', '[null,"3"]', null),
+    schema: fc.oneof({ weight: 5, arbitrary: fc.constantFrom("public", "Odd Name") }, tricky),
+    table: fc.oneof({ weight: 5, arbitrary: fc.constantFrom("users", "order-items") }, tricky),
+    txId: fc.nat(),
+    lsn: fc.oneof({ weight: 5, arbitrary: fc.maxSafeNat() }, fc.constant(null)),
+    xmin: fc.constant(null),
+  }),
+  transaction: fc.constantFrom(null, { id: "1:2", total_order: 1 }),
+  op: fc.constantFrom("c", "u", "d", "r", "t", "m"),
+  ts_ms: fc.nat(),
+});
+
+describe("scanUsualEnvelope", () => {
+  it("finds exactly what the full scan finds, or leaves the envelope to it", () => {
+    let found = 0;
+    fc.assert(
+      fc.property(envelope, (each) => {
+        const value = Buffer.from(JSON.stringify(each));
+        const usual = scanUsualEnvelope(value);
+        if (usual === undefined) return;
+        found++;
+        expect(usual).toEqual(scanEnvelope(value));
+      }),
+      { numRuns: 2000 },
+    );
+    expect(found).toBeGreaterThan(100);
+  });
+
+  it("reads what Debezium usually writes", () => {
+    const source = {
+      version: "3.6.1.Final",
+      ts_ms: 7,
+      sequence: '["1","2"]',
+      schema: "public",
+      table: "t",
+      txId: 1,
+      lsn: 9,
+    };
+    const value = Buffer.from(
+      JSON.stringify({ before: null, after: { id: 1 }, source, transaction: null, op: "c", ts_ms: 8 }),
+    );
+    expect(scanUsualEnvelope(value)).toMatchObject({
+      op: "c",
+      schema: "public",
+      table: "t",
+      position: 9n,
+      committedAtMs: 7,
+    });
+  });
+});
