@@ -41,8 +41,8 @@ function timestamptz(type: ColumnType): ValueCodec {
   return {
     recordType: "text",
     expression: (ref) =>
-      `(CASE WHEN ${ref} ~ '^[+]' THEN substr(${ref}, 2)` +
-      ` WHEN ${ref} ~ '^(-[0-9]|0000-)' THEN` +
+      `(CASE WHEN left(${ref}, 1) = '+' THEN substr(${ref}, 2)` +
+      ` WHEN left(${ref}, 5) = '0000-' OR left(${ref}, 1) = '-' AND ${ref} <> '-infinity' THEN` +
       ` to_char(1 - substring(${ref} from '^-?[0-9]+')::int, 'FM000000') || substring(${ref} from '^-?[0-9]+(.*)$') || ' BC'` +
       ` ELSE ${ref} END)::${type.sql}`,
   };
