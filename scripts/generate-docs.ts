@@ -46,6 +46,7 @@ const typeNotes: Readonly<Record<NamedOption["type"]["name"], string>> = {
   list: "names parted by commas, or a YAML list; `cdc.{0..7}` and `cdc.{a,b}` are expanded",
   duration: "a number with `ms`, `s`, `m`, `h` or `d`: `250ms`, `10s`, `1h`",
   size: "a number with `KiB`, `MiB`, `GiB` or `KB`, `MB`, `GB`; without a unit, bytes",
+  memory: "a percentage such as `80%`, or a size such as `2GiB`",
   integer: "a whole number",
   enum: "one of the names in the JSON Schema: for `logLevel` trace, debug, info, warn, error, fatal, silent",
   address: "`host:port`; `[::1]:9470` for IPv6, `:9470` for every interface",

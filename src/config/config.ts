@@ -17,6 +17,8 @@ export interface Config {
   readonly retainAgeMs: number;
   readonly retainEntries: number | undefined;
   readonly retainBytes: number | undefined;
+  /** Memory of Redis above which applied entries are removed although they are young: a size, or a percentage of its `maxmemory`. */
+  readonly memoryHigh: string;
   /** What Debezium writes for an absent key. */
   readonly nullKey: string;
   /** Patterns like `public.*` and `!public.audit`; empty: every table. */

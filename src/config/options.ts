@@ -7,6 +7,7 @@ import {
   enumValue,
   integerValue,
   listValue,
+  memoryLimitValue,
   sizeValue,
   stringValue,
   urlValue,
@@ -29,7 +30,16 @@ export interface Option<T> {
   readonly requiredBy?: readonly CommandName[];
 }
 
-export type CommandName = "run" | "check" | "status" | "migrate" | "config" | "healthcheck";
+export type CommandName =
+  | "run"
+  | "check"
+  | "status"
+  | "migrate"
+  | "replay"
+  | "trim"
+  | "accept"
+  | "config"
+  | "healthcheck";
 export type OptionKey = keyof Config;
 
 const postgres = ["postgresql", "postgres"];
@@ -39,13 +49,13 @@ export const options = {
     type: urlValue(["redis", "rediss"]),
     description: "Redis that holds the shards' streams.",
     secret: true,
-    requiredBy: ["run", "check", "status"],
+    requiredBy: ["run", "check", "status", "replay", "trim", "accept"],
   },
   databaseUrl: {
     type: urlValue(postgres),
     description: "The read database, written by sluice.",
     secret: true,
-    requiredBy: ["run", "check", "status", "migrate"],
+    requiredBy: ["run", "check", "status", "migrate", "replay", "trim", "accept"],
   },
   sourceUrl: {
     type: urlValue(postgres),
@@ -104,6 +114,12 @@ export const options = {
   retainBytes: {
     type: sizeValue(0),
     description: "Most memory of a stream's applied entries; unset: no such limit.",
+  },
+  memoryHigh: {
+    type: memoryLimitValue(),
+    default: "80%",
+    description:
+      "Memory in use at Redis above which applied entries go although they are young: a share of its maxmemory, or a size.",
   },
   nullKey: {
     type: stringValue(),

@@ -6,7 +6,7 @@ import { expandList } from "./braces.ts";
  * or list), and says in one sentence what it expects.
  */
 export interface ValueType<T> {
-  readonly name: "url" | "string" | "list" | "duration" | "size" | "integer" | "enum" | "address";
+  readonly name: "url" | "string" | "list" | "duration" | "size" | "integer" | "enum" | "address" | "memory";
   /** Completes "expected …". */
   readonly expected: string;
   readonly schema: z.ZodType<T>;
@@ -116,6 +116,27 @@ export function sizeValue(minimumBytes: number): ValueType<number> {
   const expected = `a size of at least ${minimumBytes} bytes, such as 512KiB or 16MiB`;
   const schema = numeric(bounded(expected, minimumBytes, parseSize), expected);
   return { name: "size", expected, schema };
+}
+
+/** A share is above 0 and at most 1. */
+export type MemoryLimit = { readonly share: number } | { readonly bytes: number };
+
+/** Undefined when the text is neither a percentage nor a size. */
+export function parseMemoryLimit(text: string): MemoryLimit | undefined {
+  const percent = /^(\d{1,3})%$/.exec(text.trim())?.[1];
+  if (percent !== undefined) {
+    const share = Number(percent) / 100;
+    return share > 0 && share <= 1 ? { share } : undefined;
+  }
+  const bytes = parseSize(text);
+  return bytes === undefined || bytes === 0 ? undefined : { bytes };
+}
+
+export function memoryLimitValue(): ValueType<string> {
+  const expected = "a share from 1% to 100%, or a size such as 2GiB";
+  const parse = (text: string): string | undefined =>
+    parseMemoryLimit(text) === undefined ? undefined : text.trim();
+  return { name: "memory", expected, schema: textual(expected, parse) };
 }
 
 export function integerValue(minimum: number, maximum = Number.MAX_SAFE_INTEGER): ValueType<number> {

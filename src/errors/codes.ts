@@ -59,6 +59,12 @@ export const errorManuals = {
       "Mend the cause that the message names and run `sluice migrate` again: it adds what is still missing.",
   },
   // Ownership
+  STREAMS_MIXED: {
+    policy: "fatal",
+    meaning: "SLUICE_STREAMS names streams of an earlier generation again, alone or beside new ones.",
+    remedy:
+      "Give each number of shards stream names of its own, such as cdc.g2.{0..15}: entries of two routings must not meet in one stream.",
+  },
   LEASE_LOST: {
     policy: "retry",
     meaning: "Another member took the shard; this member's batch was rolled back.",
@@ -80,7 +86,20 @@ export const errorManuals = {
     policy: "stop",
     meaning: "Entries were removed from the stream before they were applied.",
     remedy:
-      "Take a new snapshot of the affected tables, then accept the gap; find out what trimmed the stream.",
+      "Find out what trimmed the stream; run `sluice accept gap --stream …` and take a new snapshot of the tables, or they may lack changes.",
+  },
+  REPLAY_TRIMMED: {
+    policy: "fatal",
+    meaning: "Part of the range to be replayed was removed from the stream.",
+    remedy:
+      "Begin at the first entry that is left, which the message names, or pass --accept-gap; what is gone can only come back by a new snapshot.",
+  },
+  PRIMARY_REWOUND: {
+    policy: "stop",
+    meaning:
+      "A later commit came from an earlier place in the primary's log than one that is applied: the primary was restored into a new cluster.",
+    remedy:
+      "If the primary was indeed restored, run `sluice accept rewound-primary`; the shard goes on by itself. Rows that were in the read database and are no longer at the primary must be removed by hand.",
   },
   // Entries
   ENTRY_NOT_DEBEZIUM: {

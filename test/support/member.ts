@@ -19,6 +19,7 @@ export function testConfig(
     retainAgeMs: 3_600_000,
     retainEntries: undefined,
     retainBytes: undefined,
+    memoryHigh: "80%",
     nullKey: "default",
     tables: [],
     batchEntries: 1000,
