@@ -20,8 +20,10 @@ export interface Change {
   readonly image: Buffer | undefined;
   /** Fingerprint of the names of the image's columns, for deletes of the key's. */
   readonly shape: number;
-  /** Where the change sits in the primary's log. */
+  /** Where the change sits in the primary's log, above the shard's base. */
   readonly position: bigint;
+  /** How far the primary had committed before, without base; among the commits of one primary it never falls. */
+  readonly commitLsn: number;
   /** Commit time at the primary in milliseconds, or 0. */
   readonly committedAtMs: number;
   /** On the delete half of a key change: the new key, a JSON object's text. */

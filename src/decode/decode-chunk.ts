@@ -1,16 +1,10 @@
 import type { Change, Operation, TableName } from "../change/change.ts";
 import { SluiceError } from "../errors/sluice-error.ts";
 import type { SkipReason } from "../observe/progress.ts";
+import type { Entry } from "./entry.ts";
 import { scanEnvelope, scanShape, type Envelope } from "./envelope.ts";
+import { isText } from "./json-scan.ts";
 import { scanUsualEnvelope } from "./usual-envelope.ts";
-
-/** One stream entry as it was read; field names and values alternate. */
-export interface Entry {
-  readonly id: string;
-  readonly fields: readonly Buffer[];
-  /** Of all names and values together. */
-  readonly bytes: number;
-}
 
 /** A chunk of entries, decoded up to the first one that cannot be. */
 export interface DecodedChunk {
@@ -26,6 +20,8 @@ export interface DecodeOptions {
   /** What Debezium writes for an absent key or value. */
   readonly nullKey: string;
   readonly includes: (schema: string, table: string) => boolean;
+  /** What is added to the position of an entry's change; it never falls from one entry to a later one. */
+  readonly base: (entryId: string) => bigint;
 }
 
 /**
@@ -59,10 +55,12 @@ export class Decoder {
   }
 
   private decodeEntry(entry: Entry, entryIndex: number): Change | SkipReason {
-    const parts = messageParts(entry.fields);
+    const { buffer } = entry;
+    const { key, value, newKey, oldKey } = messageParts(entry);
     const { nullKey } = this.options;
-    if (isPlaceholder(parts.value, nullKey)) return "tombstone";
-    const envelope = scanUsualEnvelope(parts.value) ?? scanEnvelope(parts.value);
+    if (isPlaceholder(buffer, value, nullKey)) return "tombstone";
+    const envelope =
+      scanUsualEnvelope(buffer, value.start, value.end) ?? scanEnvelope(buffer, value.start, value.end);
     if (envelope.op === "m") return "logical-message";
     if (!envelope.hasSource) return rejectForeign(envelope);
     const table = this.table(envelope);
@@ -72,19 +70,20 @@ export class Decoder {
         place: { table: table.name.id },
       });
     }
-    const keyBytes = isPlaceholder(parts.key, nullKey) ? undefined : parts.key;
+    const keyed = !isPlaceholder(buffer, key, nullKey);
     const op = operation(envelope);
     return {
       op,
       table: table.name,
       entryIndex,
-      key: keyBytes?.toString("utf8"),
-      image: op === "d" || op === "t" ? undefined : image(parts.value, envelope),
-      shape: op === "d" && keyBytes !== undefined ? scanShape(keyBytes, 0).shape : envelope.shape,
-      position: envelope.position,
+      key: keyed ? textOf(buffer, key) : undefined,
+      image: op === "d" || op === "t" ? undefined : image(buffer, envelope),
+      shape: op === "d" && keyed ? scanShape(buffer, key.start).shape : envelope.shape,
+      position: envelope.position + this.options.base(entry.id),
+      commitLsn: envelope.commitLsn ?? Number(envelope.position),
       committedAtMs: envelope.committedAtMs,
-      newKey: parts.newKey?.toString("utf8"),
-      oldKey: parts.oldKey?.toString("utf8"),
+      newKey: newKey && textOf(buffer, newKey),
+      oldKey: oldKey && textOf(buffer, oldKey),
     };
   }
 
@@ -101,44 +100,46 @@ export class Decoder {
   }
 }
 
-interface MessageParts {
-  key: Buffer;
-  value: Buffer;
-  newKey: Buffer | undefined;
-  oldKey: Buffer | undefined;
+interface Span {
+  readonly start: number;
+  readonly end: number;
 }
 
-const keyName = Buffer.from("key");
-const valueName = Buffer.from("value");
+interface MessageParts {
+  readonly key: Span;
+  readonly value: Span;
+  readonly newKey?: Span | undefined;
+  readonly oldKey?: Span | undefined;
+}
 
 /** Extended format: fields `key`, `value` and headers in upper case. Compact: one field, its name the key. */
-function messageParts(fields: readonly Buffer[]): MessageParts {
-  const [first, second] = fields;
-  if (first === undefined || second === undefined) throw notDebezium("the entry has no fields");
-  if (fields.length === 2) return { key: first, value: second, newKey: undefined, oldKey: undefined };
+function messageParts({ buffer, spans }: Entry): MessageParts {
+  if (spans.length < 4) throw notDebezium("the entry has no fields");
+  if (spans.length === 4) return { key: spanAt(spans, 0), value: spanAt(spans, 2) };
   // Nearly every entry has these two fields in this order and no header.
-  if (
-    fields.length === 4 &&
-    first.equals(keyName) &&
-    fields[2]?.equals(valueName) === true &&
-    fields[3] !== undefined
-  ) {
-    return { key: second, value: fields[3], newKey: undefined, oldKey: undefined };
+  if (spans.length === 8 && isName(buffer, spans, 0, "key") && isName(buffer, spans, 4, "value")) {
+    return { key: spanAt(spans, 2), value: spanAt(spans, 6) };
   }
-  let key: Buffer | undefined;
-  let value: Buffer | undefined;
-  let newKey: Buffer | undefined;
-  let oldKey: Buffer | undefined;
-  for (let index = 0; index + 1 < fields.length; index += 2) {
-    const name = fields[index]?.toString("latin1");
-    if (name === "key") key = fields[index + 1];
-    else if (name === "value") value = fields[index + 1];
-    else if (name === "__DEBEZIUM.NEWKEY") newKey = fields[index + 1];
-    else if (name === "__DEBEZIUM.OLDKEY") oldKey = fields[index + 1];
+  const parts = new Map<string, Span>();
+  for (let index = 0; index + 3 < spans.length; index += 4) {
+    parts.set(textOf(buffer, spanAt(spans, index)), spanAt(spans, index + 2));
   }
+  const [key, value] = [parts.get("key"), parts.get("value")];
   if (key === undefined || value === undefined)
     throw notDebezium("the entry lacks the field `key` or `value`");
-  return { key, value, newKey, oldKey };
+  return { key, value, newKey: parts.get("__DEBEZIUM.NEWKEY"), oldKey: parts.get("__DEBEZIUM.OLDKEY") };
+}
+
+function spanAt(spans: readonly number[], index: number): Span {
+  return { start: spans[index] ?? 0, end: spans[index + 1] ?? 0 };
+}
+
+function isName(buffer: Buffer, spans: readonly number[], index: number, name: string): boolean {
+  return isText(buffer, spans[index] ?? 0, spans[index + 1] ?? 0, name);
+}
+
+function textOf(buffer: Buffer, span: Span): string {
+  return buffer.toString("utf8", span.start, span.end);
 }
 
 function operation(envelope: Envelope): Operation {
@@ -154,13 +155,13 @@ function operation(envelope: Envelope): Operation {
   }
 }
 
-function image(value: Buffer, envelope: Envelope): Buffer {
+function image(buffer: Buffer, envelope: Envelope): Buffer {
   if (envelope.afterStart < 0) throw notDebezium("the envelope has no `after`");
-  return value.subarray(envelope.afterStart, envelope.afterEnd);
+  return buffer.subarray(envelope.afterStart, envelope.afterEnd);
 }
 
-function isPlaceholder(bytes: Buffer, placeholder: string): boolean {
-  return bytes.length === placeholder.length && bytes.toString("latin1") === placeholder;
+function isPlaceholder(buffer: Buffer, { start, end }: Span, placeholder: string): boolean {
+  return isText(buffer, start, end, placeholder);
 }
 
 function rejectForeign(envelope: Envelope): never {

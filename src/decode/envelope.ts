@@ -7,6 +7,8 @@ export interface Envelope {
   table: string;
   /** `source.lsn`, or the second element of `source.sequence`; undefined when both are absent. */
   position: bigint | undefined;
+  /** The last commit before this one in the primary's log, from `source.sequence`; undefined right after a start. */
+  commitLsn: number | undefined;
   committedAtMs: number;
   /** -1 when `after` is null or absent. */
   afterStart: number;
@@ -31,6 +33,7 @@ export function emptyEnvelope(): Envelope {
     schema: "",
     table: "",
     position: undefined,
+    commitLsn: undefined,
     committedAtMs: 0,
     afterStart: -1,
     afterEnd: -1,
@@ -40,11 +43,16 @@ export function emptyEnvelope(): Envelope {
   };
 }
 
-/** Reads op, table, position and the place of `after`; builds no object of the row. Throws JsonScanError. */
-export function scanEnvelope(value: Buffer): Envelope {
+/**
+ * Reads op, table, position and the place of `after` of the envelope that stands from `from` to `to`; builds no object of the row.
+ * Throws JsonScanError.
+ */
+export function scanEnvelope(bytes: Buffer, from = 0, to = bytes.length): Envelope {
+  // What does not end in time must not go on into the next entry's bytes.
+  const value = bytes.subarray(0, to);
   const envelope = emptyEnvelope();
   const cursor = envelopeCursor;
-  cursor.open(value, skipSpace(value, 0));
+  cursor.open(value, skipSpace(value, from));
   while (cursor.next()) cursor.skipTo(scanMember(value, cursor, envelope));
   if (skipSpace(value, cursor.end) !== value.length) throw new JsonScanError("text follows the object");
   return envelope;
@@ -104,7 +112,7 @@ function scanSource(value: Buffer, from: number, envelope: Envelope): number {
     else if (cursor.nameIs("sequence")) sequenceAt = at;
     cursor.skipTo(skipValue(value, at));
   }
-  if (envelope.position === undefined && sequenceAt >= 0) envelope.position = scanSequence(value, sequenceAt);
+  if (sequenceAt >= 0) scanSequence(value, sequenceAt, envelope);
   return cursor.end;
 }
 
@@ -133,10 +141,15 @@ function bigInteger(text: string): bigint | undefined {
   return /^-?\d+$/.test(text) ? BigInt(text) : undefined;
 }
 
-/** The second element of `"[\"last commit\",\"lsn\"]"`, where incremental snapshots say their position; the first may be null. */
-function scanSequence(value: Buffer, at: number): bigint | undefined {
-  const end = skipValue(value, at);
-  const numbers = value.toString("latin1", at, end).match(/\d+/g);
-  const lsn = numbers?.at(-1);
-  return lsn === undefined ? undefined : BigInt(lsn);
+/**
+ * `"[\"last commit\",\"lsn\"]"`: the first may be null, the second is where incremental snapshots say their position. A float is
+ * exact up to 9 petabytes of log, and commits are only compared.
+ */
+function scanSequence(value: Buffer, at: number, envelope: Envelope): void {
+  const text = value.toString("latin1", at, skipValue(value, at));
+  const [commit, lsn] = text.split(",");
+  const commitDigits = /\d+/.exec(commit ?? "")?.[0];
+  const lsnDigits = /\d+/.exec(lsn ?? "")?.[0];
+  if (commitDigits !== undefined) envelope.commitLsn = Number(commitDigits);
+  if (envelope.position === undefined && lsnDigits !== undefined) envelope.position = BigInt(lsnDigits);
 }

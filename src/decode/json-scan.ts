@@ -172,7 +172,7 @@ export function memberName(bytes: Buffer, member: Member): string {
 }
 
 /** Whether the bytes from `start` to `end` are exactly the ASCII text. */
-function isText(bytes: Uint8Array, start: number, end: number, text: string): boolean {
+export function isText(bytes: Uint8Array, start: number, end: number, text: string): boolean {
   if (end - start !== text.length) return false;
   for (let index = 0; index < text.length; index++) {
     if (bytes[start + index] !== text.charCodeAt(index)) return false;

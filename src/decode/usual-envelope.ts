@@ -1,5 +1,5 @@
 import { emptyEnvelope, scanShape, type Envelope } from "./envelope.ts";
-import { skipValue } from "./json-scan.ts";
+import { isText, skipValue } from "./json-scan.ts";
 
 const beforeNull = Buffer.from('{"before":null,"after":');
 const before = Buffer.from('{"before":');
@@ -11,31 +11,35 @@ const sourceStart = ',"source":{';
  * is searched natively for the few names that matter, which costs a third of a scan by members. A name with its quotes and
  * colon cannot stand inside a string, where quotes are escaped. Anything unusual gives undefined and is scanned in full.
  */
-export function scanUsualEnvelope(value: Buffer): Envelope | undefined {
-  const afterStart = startOfAfter(value);
-  if (afterStart < 0 || value[value.length - 1] !== 0x7d) return undefined;
+export function scanUsualEnvelope(bytes: Buffer, from = 0, to = bytes.length): Envelope | undefined {
+  const afterStart = startOfAfter(bytes, from);
+  if (afterStart < 0 || bytes[to - 1] !== 0x7d) return undefined;
   const envelope = emptyEnvelope();
   let tailStart = afterStart + 4;
-  if (value[afterStart] !== 0x6e) {
-    const { shape, end } = scanShape(value, afterStart);
+  if (bytes[afterStart] !== 0x6e) {
+    const { shape, end } = scanShape(bytes, afterStart);
     envelope.afterStart = afterStart;
     envelope.afterEnd = end;
     envelope.shape = shape;
     tailStart = end;
   }
-  const tail = value.toString("latin1", tailStart);
+  if (tailStart >= to) return undefined;
+  const tail = bytes.toString("latin1", tailStart, to);
   return tail.startsWith(sourceStart) && readTail(tail, envelope) ? envelope : undefined;
 }
 
-function startOfAfter(value: Buffer): number {
-  if (startsWith(value, beforeNull)) return beforeNull.length;
-  if (!startsWith(value, before)) return -1;
-  const end = skipValue(value, before.length);
-  return value.toString("latin1", end, end + after.length) === after ? end + after.length : -1;
+function startOfAfter(bytes: Buffer, from: number): number {
+  if (startsWith(bytes, from, beforeNull)) return from + beforeNull.length;
+  if (!startsWith(bytes, from, before)) return -1;
+  const end = skipValue(bytes, from + before.length);
+  return isText(bytes, end, end + after.length, after) ? end + after.length : -1;
 }
 
-function startsWith(value: Buffer, prefix: Buffer): boolean {
-  return value.length > prefix.length && value.compare(prefix, 0, prefix.length, 0, prefix.length) === 0;
+function startsWith(bytes: Buffer, from: number, prefix: Buffer): boolean {
+  for (let index = 0; index < prefix.length; index++) {
+    if (bytes[from + index] !== prefix[index]) return false;
+  }
+  return true;
 }
 
 /** False when something is not where it usually is. */
@@ -51,10 +55,13 @@ function readTail(tail: string, envelope: Envelope): boolean {
   const lsnEnd = endOfDigits(tail, lsn + 6);
   const timeEnd = endOfDigits(tail, time + 8);
   if (lsnEnd === lsn + 6 || timeEnd === time + 8 || tail[op + 7] !== '"') return false;
+  const sequence = tail.indexOf('"sequence":"[', time);
+  if (sequence < 0 || sequence > schema) return false;
   const names = tail.slice(schema + 10, tableEnd);
   if (!plainNames.test(names)) return false;
   envelope.schema = tail.slice(schema + 10, table);
   envelope.table = tail.slice(table + 11, tableEnd);
+  envelope.commitLsn = firstOfSequence(tail, sequence + 13);
   envelope.position = BigInt(tail.slice(lsn + 6, lsnEnd));
   envelope.committedAtMs = Number(tail.slice(time + 8, timeEnd));
   envelope.op = tail.slice(op + 6, op + 7);
@@ -64,6 +71,13 @@ function readTail(tail: string, envelope: Envelope): boolean {
 
 /** The schema and the table with what stands between them: ASCII without escapes. */
 const plainNames = /^[ !#-[\]-~]+","table":"[ !#-[\]-~]+$/;
+
+/** `\"123\",…` or `null,…` */
+function firstOfSequence(tail: string, at: number): number | undefined {
+  const from = at + 2;
+  const end = endOfDigits(tail, from);
+  return end === from ? undefined : Number(tail.slice(from, end));
+}
 
 function endOfDigits(text: string, from: number): number {
   let at = from;

@@ -1,4 +1,5 @@
-import type { DecodedChunk, Decoder, Entry } from "../decode/decode-chunk.ts";
+import type { DecodedChunk, Decoder } from "../decode/decode-chunk.ts";
+import type { Entry } from "../decode/entry.ts";
 import type { ProgressListener } from "../observe/progress.ts";
 import type { Applier } from "../sink/applier.ts";
 import type { ShardReader } from "../source/shard-reader.ts";

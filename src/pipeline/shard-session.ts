@@ -90,7 +90,12 @@ async function runSession(
       checkpoint,
       progress: observed(progress, succeeded),
     });
-    const decoder = new Decoder({ stream, nullKey: config.nullKey, includes: options.includes });
+    const decoder = new Decoder({
+      stream,
+      nullKey: config.nullKey,
+      includes: options.includes,
+      base: () => 0n,
+    });
     stopping.addEventListener("abort", close, { once: true });
     await runShardLoop({ stream, reader: quietly(reader, succeeded), decoder, applier, progress, stopping });
   } finally {

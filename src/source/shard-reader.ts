@@ -1,9 +1,11 @@
 import type { Redis } from "ioredis";
-import { firstEntryId } from "../change/entry-id.ts";
-import type { Entry } from "../decode/decode-chunk.ts";
+import { compareEntryIds, firstEntryId } from "../change/entry-id.ts";
+import type { Entry } from "../decode/entry.ts";
 import { SluiceError } from "../errors/sluice-error.ts";
 import { openRedis, redisUnavailable } from "./connect.ts";
 import { ReadSize } from "./read-size.ts";
+import { command, ReplyChannel } from "./reply-channel.ts";
+import { ReplyCursor } from "./reply-scanner.ts";
 
 export interface ShardReaderOptions {
   readonly url: string;
@@ -22,12 +24,15 @@ export interface StreamExtent {
   /** Undefined: the stream is empty. */
   readonly firstId: string | undefined;
   readonly lastId: string;
+  /** The highest id that XDEL removed; undefined: none, or the server does not tell. */
+  readonly maxDeletedId: string | undefined;
   /** Entries ever added, removed ones included. */
   readonly added: bigint;
   readonly length: bigint;
 }
 
 const answerMs = 5_000;
+const mostReported = 1_000;
 
 /**
  * Reads one shard on a connection of its own. After `rewind` it delivers every entry behind the checkpoint, in order and
@@ -40,9 +45,13 @@ export class ShardReader {
   private readonly size: ReadSize;
   private closed = false;
   private abandon: (() => void) | undefined;
+  private channel: ReplyChannel | undefined;
   /** Delivered and not yet settled, in order. */
   private held: string[] = [];
   private toSettle: string[] = [];
+  private toRemove: string[] = [];
+  /** The last id that was delivered, or that the group was set to. */
+  private last = firstEntryId;
 
   private constructor(options: ShardReaderOptions, redis: Redis) {
     this.options = options;
@@ -71,6 +80,7 @@ export class ShardReader {
     return {
       firstId: Array.isArray(first) ? String(first[0]) : undefined,
       lastId: String(facts.get("last-generated-id")),
+      maxDeletedId: deletedId(facts.get("max-deleted-entry-id")),
       added: BigInt(String(facts.get("entries-added"))),
       length: BigInt(String(facts.get("length"))),
     };
@@ -79,6 +89,9 @@ export class ShardReader {
   /**
    * Makes the group say what the checkpoint says: nothing pending, everything after it to be delivered, also what a dead
    * consumer held. The pending list of a deleted consumer is lost on purpose; the checkpoint remembers what is missing.
+   *
+   * The place is set after the consumers are deleted: what another one reads in between is then delivered again. The other way
+   * round it would be passed over, and no pending list would show it.
    */
   async rewind(checkpoint: { readonly id: string | undefined; readonly entries: bigint }): Promise<void> {
     const { stream, group } = this.options;
@@ -86,6 +99,7 @@ export class ShardReader {
     const read = checkpoint.entries.toString();
     this.held = [];
     this.toSettle = [];
+    this.last = id;
     const consumers = await this.answer(this.redis.call("XINFO", "CONSUMERS", stream, group)).catch(
       (error: unknown) => {
         if (isReply(error, "NOGROUP") || isReply(error, "no such key")) return undefined;
@@ -98,9 +112,24 @@ export class ShardReader {
       );
       return;
     }
-    const pipeline = this.redis.pipeline().call("XGROUP", "SETID", stream, group, id, "ENTRIESREAD", read);
+    const pipeline = this.redis.pipeline();
     for (const name of consumerNames(consumers)) pipeline.call("XGROUP", "DELCONSUMER", stream, group, name);
+    pipeline.call("XGROUP", "SETID", stream, group, id, "ENTRIESREAD", read);
     throwFirst(await this.answer(pipeline.exec()));
+  }
+
+  /** Up to a thousand ids after `id` that a consumer has pending and that were deleted from the stream. */
+  async deletedPending(id: string): Promise<string[]> {
+    const { stream, group } = this.options;
+    const pending = await this.answer(
+      this.redis.call("XPENDING", stream, group, `(${id}`, "+", mostReported),
+    ).catch(() => undefined);
+    if (!Array.isArray(pending)) return [];
+    const ids = pending.map((each: unknown) => String((each as unknown[])[0]));
+    const pipeline = this.redis.pipeline();
+    for (const each of ids) pipeline.call("XRANGE", stream, each, each);
+    const found = throwFirst(await this.answer(pipeline.exec()));
+    return ids.filter((_, index) => (found[index] as unknown[]).length === 0);
   }
 
   /**
@@ -108,35 +137,65 @@ export class ShardReader {
    * `settle`. Throws READ_HOLE when the pending summary is not what it must be.
    */
   async read(options: { readonly wait: boolean }): Promise<Entry[]> {
+    const { blockMs } = this.options;
+    const settled = this.toSettle.length;
+    const removed = this.toRemove.length;
+    const commands = this.commands(options.wait);
+    const replies = removed + (settled > 0 ? 1 : 0) + 2;
+    this.channel ??= new ReplyChannel(this.redis);
+    const timeoutMs = answerMs + (options.wait ? blockMs : 0);
+    try {
+      const scanner = await this.channel.exchange(commands, replies, timeoutMs);
+      const entries = this.take(new ReplyCursor(scanner), { settled, removed });
+      this.size.learn(entries.length, bytesOf(entries));
+      return entries;
+    } catch (error) {
+      throw asRedisError(error, this.options.stream);
+    }
+  }
+
+  private commands(wait: boolean): string {
     const { stream, group, member, blockMs } = this.options;
-    const settling = this.toSettle;
+    const block = wait ? ["BLOCK", blockMs] : [];
+    const count = ["COUNT", this.size.next];
+    let commands = "";
+    for (const name of this.toRemove) commands += command("XGROUP", "DELCONSUMER", stream, group, name);
+    if (this.toSettle.length > 0) commands += command("XACK", stream, group, ...this.toSettle);
+    commands += command("XREADGROUP", "GROUP", group, member, ...count, ...block, "STREAMS", stream, ">");
     this.toSettle = [];
-    const pipeline = this.redis.pipeline();
-    if (settling.length > 0) pipeline.call("XACK", stream, group, ...settling);
-    const block = options.wait ? ["BLOCK", blockMs] : [];
-    pipeline.callBuffer(
-      "XREADGROUP",
-      "GROUP",
-      group,
-      member,
-      "COUNT",
-      this.size.next,
-      ...block,
-      "STREAMS",
-      stream,
-      ">",
-    );
-    pipeline.call("XPENDING", stream, group);
-    const replies = throwFirst(await this.answer(pipeline.exec(), options.wait ? blockMs : 0));
-    const entries = toEntries(replies.at(-2));
-    if (settling.length > 0) this.held.splice(0, settling.length);
+    this.toRemove = [];
+    return commands + command("XPENDING", stream, group);
+  }
+
+  private take(replies: ReplyCursor, asked: { readonly settled: number; readonly removed: number }): Entry[] {
+    for (let index = 0; index < asked.removed; index++) {
+      throwError(replies);
+      if (replies.integer() > 0) throw this.hole("a consumer that is gone had read entries");
+    }
+    if (asked.settled > 0) {
+      throwError(replies);
+      replies.integer();
+      this.held.splice(0, asked.settled);
+    }
+    throwError(replies);
+    const entries = readEntries(replies);
+    const first = entries[0];
+    if (first !== undefined && compareEntryIds(first.id, this.last) <= 0) {
+      throw this.hole(`entry ${first.id} was delivered again, after ${this.last}`);
+    }
     for (const entry of entries) this.held.push(entry.id);
-    this.verifyPending(replies.at(-1));
-    this.size.learn(
-      entries.length,
-      entries.reduce((sum, entry) => sum + entry.bytes, 0),
-    );
+    this.last = entries.at(-1)?.id ?? this.last;
+    throwError(replies);
+    this.verifyPending(replies);
     return entries;
+  }
+
+  /**
+   * Consumers that must not be there; they are deleted with the next read. Nobody else may do that while this reader reads: the
+   * pending entries of a deleted consumer vanish from the summary that tells of holes.
+   */
+  removeConsumers(names: readonly string[]): void {
+    this.toRemove = [...names];
   }
 
   /** Entries that are durably applied; they are the oldest held. They are settled with the next read. */
@@ -149,27 +208,27 @@ export class ShardReader {
     if (this.closed) return;
     this.closed = true;
     this.abandon?.();
+    this.channel?.close();
     this.redis.disconnect();
   }
 
-  private verifyPending(summary: unknown): void {
+  /** The summary: `[count, first id, last id, [[consumer, count], …]]`. */
+  private verifyPending(summary: ReplyCursor): void {
     const { held } = this;
-    const { stream, member } = this.options;
-    const [count, first, last, consumers] = Array.isArray(summary) ? (summary as unknown[]) : [];
-    const listed = Number(count);
-    const own = Array.isArray(consumers) ? consumerCounts(consumers) : [];
+    summary.array();
+    const count = summary.integer();
+    const [first, last] = [summary.text(), summary.text()];
+    const consumers = summary.array();
+    const consumer = consumers > 0 && summary.array() > 0 ? summary.text() : undefined;
     const exact =
-      listed === held.length &&
-      (listed === 0 ||
-        (first === held[0] && last === held.at(-1) && own.length === 1 && own[0]?.name === member));
-    if (exact) return;
-    throw new SluiceError(
-      "READ_HOLE",
-      `the group has ${listed} entries pending, this member holds ${held.length}`,
-      {
-        place: { stream },
-      },
-    );
+      count === held.length &&
+      (count === 0 ||
+        (first === held[0] && last === held.at(-1) && consumers === 1 && consumer === this.options.member));
+    if (!exact) throw this.hole(`the group has ${count} entries pending, this member holds ${held.length}`);
+  }
+
+  private hole(message: string): SluiceError {
+    return new SluiceError("READ_HOLE", message, { place: { stream: this.options.stream } });
   }
 
   /** The answer, or an error when the connection closes or the time is up: the client may then never settle its promise. */
@@ -226,20 +285,41 @@ function consumerNames(reply: unknown): string[] {
   });
 }
 
-function consumerCounts(reply: unknown[]): { readonly name: string; readonly count: number }[] {
-  return reply.map((pair) => {
-    const [name, count] = pair as unknown[];
-    return { name: String(name), count: Number(count) };
-  });
+/** `0-0` stands for none. */
+function deletedId(reply: unknown): string | undefined {
+  return reply === undefined || reply === firstEntryId ? undefined : String(reply);
 }
 
-/** `[[stream, [[id, [name, value, …]], …]]]`, all Buffers, or null. */
-function toEntries(reply: unknown): Entry[] {
-  if (!Array.isArray(reply)) return [];
-  const [, list] = reply[0] as [Buffer, [Buffer, Buffer[]][]];
-  return list.map(([id, fields]) => {
+function throwError(replies: ReplyCursor): void {
+  const text = replies.error();
+  if (text !== undefined) throw new SluiceError("REDIS_REPLY", `Redis answered: ${text}`);
+}
+
+function bytesOf(entries: readonly Entry[]): number {
+  return entries.reduce((sum, entry) => sum + entry.bytes, 0);
+}
+
+/** `[[stream, [[id, [name, value, …]], …]]]`, or nothing. */
+function readEntries(replies: ReplyCursor): Entry[] {
+  if (replies.array() < 1) return [];
+  replies.array();
+  replies.bulk();
+  const count = replies.array();
+  const { bytes: buffer } = replies;
+  const entries: Entry[] = [];
+  for (let index = 0; index < count; index++) {
+    replies.array();
+    replies.bulk();
+    const id = buffer.toString("latin1", replies.start, replies.end);
+    const fields = replies.array();
+    const spans: number[] = [];
     let bytes = 0;
-    for (const field of fields) bytes += field.length;
-    return { id: id.toString("latin1"), fields, bytes };
-  });
+    for (let field = 0; field < fields; field++) {
+      replies.bulk();
+      spans.push(replies.start, replies.end);
+      bytes += replies.end - replies.start;
+    }
+    entries.push({ id, buffer, spans, bytes });
+  }
+  return entries;
 }

@@ -12,7 +12,7 @@ interface Place {
 export function startingPoint(
   stream: string,
   checkpoint: Place,
-  extent: StreamExtent | undefined,
+  extent: Omit<StreamExtent, "maxDeletedId"> | undefined,
 ): { readonly checkpoint: Place; readonly warning: string | undefined } {
   const removed = extent === undefined ? 0n : extent.added - extent.length;
   if (checkpoint.id === undefined) {

@@ -45,6 +45,7 @@ export function change(
     image: op === "d" ? undefined : Buffer.from(JSON.stringify(row)),
     shape: 1,
     position: BigInt(position),
+    commitLsn: position,
     committedAtMs: 0,
     newKey: undefined,
     oldKey: undefined,

@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
-import { Decoder, type Entry } from "../../../src/decode/decode-chunk.ts";
+import { Decoder } from "../../../src/decode/decode-chunk.ts";
+import { entryOf, type Entry } from "../../../src/decode/entry.ts";
 
 const source = {
   schema: "public",
@@ -14,7 +15,7 @@ function entry(fields: Readonly<Record<string, unknown>>, id = "1-1"): Entry {
     Buffer.from(name),
     Buffer.from(typeof value === "string" ? value : JSON.stringify(value)),
   ]);
-  return { id, fields: buffers, bytes: 1 };
+  return entryOf(id, buffers);
 }
 
 function decode(...entries: Entry[]): ReturnType<Decoder["decode"]> {
@@ -22,6 +23,7 @@ function decode(...entries: Entry[]): ReturnType<Decoder["decode"]> {
     stream: "cdc.0",
     nullKey: "default",
     includes: (_, table) => table !== "excluded",
+    base: () => 0n,
   });
   return decoder.decode(entries);
 }

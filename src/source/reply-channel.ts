@@ -1,0 +1,79 @@
+import type { Redis } from "ioredis";
+import { redisUnavailable } from "./connect.ts";
+import { ReplyScanner } from "./reply-scanner.ts";
+
+/**
+ * Commands and replies on the socket of a connection that ioredis made, which brings addresses, TLS, authentication and the
+ * choice of database; from then on the socket belongs to the channel. ioredis's own decoder makes a Buffer of each field, which
+ * costs more than everything else that reading an entry costs.
+ *
+ * One exchange at a time. After any failure the channel is of no use: what was asked may still be answered.
+ */
+export class ReplyChannel {
+  private readonly redis: Redis;
+  private scanner: ReplyScanner | undefined;
+  private settle: PromiseWithResolvers<ReplyScanner> | undefined;
+  private lastSize = 0;
+  private failure: Error | undefined;
+
+  constructor(redis: Redis) {
+    this.redis = redis;
+    const socket = redis.stream;
+    const others = socket.listeners("data");
+    socket.on("data", (chunk: Buffer) => this.take(chunk));
+    for (const listener of others) socket.off("data", listener as (chunk: Buffer) => void);
+    redis.once("close", () => this.fail(redisUnavailable(new Error("the connection was closed"))));
+  }
+
+  /** Sends commands (see `command`) and resolves with their replies. Rejects when time is up or the connection ends. */
+  async exchange(commands: string, replies: number, timeoutMs: number): Promise<ReplyScanner> {
+    if (this.failure !== undefined) throw this.failure;
+    this.scanner = new ReplyScanner(replies, this.lastSize + 4096);
+    this.settle = Promise.withResolvers<ReplyScanner>();
+    const timer = setTimeout(() => this.fail(redisUnavailable(new Error("no answer in time"))), timeoutMs);
+    this.redis.stream.write(commands);
+    try {
+      return await this.settle.promise;
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  close(): void {
+    this.fail(redisUnavailable(new Error("the connection was closed")));
+  }
+
+  private take(chunk: Buffer): void {
+    const { scanner, settle } = this;
+    if (scanner === undefined || settle === undefined) return;
+    try {
+      if (!scanner.push(chunk)) return;
+    } catch (error) {
+      this.fail(redisUnavailable(error));
+      return;
+    }
+    this.scanner = undefined;
+    this.settle = undefined;
+    // A reply of large rows must not make the next one's buffer large for ever.
+    this.lastSize = Math.min(scanner.size, 4 * 2 ** 20);
+    settle.resolve(scanner);
+  }
+
+  private fail(error: Error): void {
+    this.failure ??= error;
+    this.settle?.reject(this.failure);
+    this.settle = undefined;
+    this.scanner = undefined;
+    this.redis.disconnect();
+  }
+}
+
+/** A command on the wire. */
+export function command(...parts: readonly (string | number)[]): string {
+  return `*${parts.length}\r\n${parts.map(bulk).join("")}`;
+}
+
+function bulk(part: string | number): string {
+  const text = String(part);
+  return `$${Buffer.byteLength(text)}\r\n${text}\r\n`;
+}

@@ -1,0 +1,166 @@
+/** Kinds of tokens; what `first` and `second` are stands beside each. */
+export const replyKind = {
+  /** `first`…`second` is its place in the bytes. */
+  bulk: 0,
+  /** A status or an error: its text's place. */
+  status: 1,
+  error: 2,
+  /** `first` is its value. */
+  integer: 3,
+  /** `first` elements follow; -1: there is none, which is also what a missing bulk is. */
+  array: 4,
+} as const;
+
+const lineFeed = 0x0a;
+const firstSize = 64 * 1024;
+
+/**
+ * Replies of Redis (RESP2) as they arrive, kept as bytes with the places of their elements: nothing is built for an element, so
+ * an entry costs a tenth of what a tree of Buffers costs. Holds the replies of one exchange.
+ */
+export class ReplyScanner {
+  /** Kind, first, second of each element, in the order of the wire. */
+  readonly tokens: number[] = [];
+  private buffer: Buffer;
+  private length = 0;
+  private at = 0;
+  /** Elements that are still to come. */
+  private missing: number;
+
+  constructor(replies: number, sizeHint = firstSize) {
+    this.missing = replies;
+    this.buffer = Buffer.allocUnsafeSlow(Math.max(firstSize, sizeHint));
+  }
+
+  get bytes(): Buffer {
+    return this.buffer;
+  }
+
+  /** Takes in what arrived; true once every reply is there. Throws when it is not RESP2. */
+  push(chunk: Buffer): boolean {
+    this.append(chunk);
+    while (this.missing > 0 && this.at < this.length && this.scanElement());
+    return this.missing === 0;
+  }
+
+  /** Bytes used, as a hint for the next. */
+  get size(): number {
+    return this.length;
+  }
+
+  private append(chunk: Buffer): void {
+    const needed = this.length + chunk.length;
+    if (needed > this.buffer.length) {
+      const larger = Buffer.allocUnsafeSlow(Math.max(needed, this.buffer.length * 2));
+      this.buffer.copy(larger, 0, 0, this.length);
+      this.buffer = larger;
+    }
+    chunk.copy(this.buffer, this.length);
+    this.length = needed;
+  }
+
+  /** False when the element has not wholly arrived. */
+  private scanElement(): boolean {
+    const { buffer, at } = this;
+    const kind = buffer[at];
+    const end = this.lineEnd(at + 1);
+    if (end < 0) return false;
+    if (kind === 0x2b || kind === 0x2d) {
+      this.add(kind === 0x2d ? replyKind.error : replyKind.status, at + 1, end);
+      this.at = end + 2;
+      return true;
+    }
+    const number = integerAt(buffer, at + 1, end);
+    if (kind === 0x24 && number >= 0) {
+      const start = end + 2;
+      if (start + number + 2 > this.length) return false;
+      this.add(replyKind.bulk, start, start + number);
+      this.at = start + number + 2;
+      return true;
+    }
+    if (kind === 0x3a) this.add(replyKind.integer, number, 0);
+    else if (kind === 0x2a || kind === 0x24) {
+      this.add(replyKind.array, number, 0);
+      if (number > 0) this.missing += number;
+    } else throw new TypeError(`not a reply of Redis: byte ${kind}`);
+    this.at = end + 2;
+    return true;
+  }
+
+  private add(kind: number, first: number, second: number): void {
+    this.tokens.push(kind, first, second);
+    this.missing--;
+  }
+
+  /** Where the line's CR stands, or -1. */
+  private lineEnd(from: number): number {
+    const { buffer, length } = this;
+    for (let at = from; at < length; at++) if (buffer[at] === lineFeed) return at - 1;
+    return -1;
+  }
+}
+
+function integerAt(bytes: Buffer, from: number, to: number): number {
+  const negative = bytes[from] === 0x2d;
+  let number = 0;
+  for (let at = negative ? from + 1 : from; at < to; at++) number = number * 10 + ((bytes[at] ?? 0) - 0x30);
+  return negative ? -number : number;
+}
+
+/** Walks a scanner's tokens. Each method throws TypeError when the next element is of another kind. */
+export class ReplyCursor {
+  private readonly tokens: readonly number[];
+  readonly bytes: Buffer;
+  private at = 0;
+  /** Of the bulk that `bulk` was called for. */
+  start = 0;
+  end = 0;
+
+  constructor(scanner: ReplyScanner) {
+    this.tokens = scanner.tokens;
+    this.bytes = scanner.bytes;
+  }
+
+  /** The text of an error reply if one is next; passes over it. */
+  error(): string | undefined {
+    if (this.tokens[this.at] !== replyKind.error) return undefined;
+    return this.text();
+  }
+
+  /** How many elements follow; -1: no array. */
+  array(): number {
+    return this.number(replyKind.array);
+  }
+
+  integer(): number {
+    return this.number(replyKind.integer);
+  }
+
+  bulk(): void {
+    if (this.tokens[this.at] !== replyKind.bulk) throw unexpected();
+    this.start = this.tokens[this.at + 1] ?? 0;
+    this.end = this.tokens[this.at + 2] ?? 0;
+    this.at += 3;
+  }
+
+  /** A bulk, status or error as text; undefined for a missing one. */
+  text(): string | undefined {
+    const kind = this.tokens[this.at];
+    if (kind === replyKind.array && this.array() === -1) return undefined;
+    if (kind === replyKind.array || kind === replyKind.integer || kind === undefined) throw unexpected();
+    const [start, end] = [this.tokens[this.at + 1], this.tokens[this.at + 2]];
+    this.at += 3;
+    return this.bytes.toString("utf8", start, end);
+  }
+
+  private number(kind: number): number {
+    if (this.tokens[this.at] !== kind) throw unexpected();
+    const value = this.tokens[this.at + 1] ?? 0;
+    this.at += 3;
+    return value;
+  }
+}
+
+function unexpected(): TypeError {
+  return new TypeError("Redis gave a reply of another shape");
+}

@@ -1,0 +1,91 @@
+import fc from "fast-check";
+import { describe, expect, it } from "vitest";
+import { command } from "../../../src/source/reply-channel.ts";
+import { ReplyCursor, ReplyScanner } from "../../../src/source/reply-scanner.ts";
+
+type Reply = { readonly error: string } | { readonly status: string } | number | string | null | Reply[];
+
+/** Any reply, nested arrays and missing ones included. */
+const { reply } = fc.letrec<{ reply: Reply }>((tie) => ({
+  reply: fc.oneof(
+    { maxDepth: 3, depthSize: "small" },
+    fc.integer(),
+    fc.string({ unit: "binary" }),
+    fc.constant(null),
+    fc.record({ error: fc.constantFrom("ERR no", "NOGROUP No such key") }),
+    fc.record({ status: fc.constantFrom("OK", "") }),
+    fc.array(tie("reply"), { maxLength: 4 }),
+  ),
+}));
+
+function encode(value: Reply): string {
+  if (value === null) return "$-1\r\n";
+  if (typeof value === "number") return `:${value}\r\n`;
+  if (typeof value === "string") return `$${Buffer.byteLength(value)}\r\n${value}\r\n`;
+  if (Array.isArray(value)) return `*${value.length}\r\n${value.map(encode).join("")}`;
+  return "error" in value ? `-${value.error}\r\n` : `+${value.status}\r\n`;
+}
+
+/** Reads back what is known to come. */
+function readBack(cursor: ReplyCursor, shape: Reply): Reply {
+  if (shape === null) return cursor.text() ?? null;
+  if (typeof shape === "number") return cursor.integer();
+  if (typeof shape === "string") return cursor.text() ?? null;
+  if (Array.isArray(shape)) {
+    expect(cursor.array()).toBe(shape.length);
+    return shape.map((each) => readBack(cursor, each));
+  }
+  if ("error" in shape) return { error: cursor.error() ?? "" };
+  return { status: cursor.text() ?? "" };
+}
+
+describe("ReplyScanner", () => {
+  it("gives the same replies however their bytes are cut, and is done with the last byte and not before", () => {
+    fc.assert(
+      fc.property(
+        fc.array(reply, { minLength: 1, maxLength: 3 }),
+        fc.array(fc.nat(), { maxLength: 20 }),
+        (replies, cuts) => {
+          const bytes = Buffer.from(replies.map(encode).join(""));
+          const scanner = new ReplyScanner(replies.length, 0);
+          const places = [...new Set(cuts.map((cut) => cut % bytes.length))].sort((a, b) => a - b);
+          let from = 0;
+          for (const place of [...places, bytes.length]) {
+            const done = scanner.push(bytes.subarray(from, place));
+            expect(done).toBe(place === bytes.length);
+            from = place;
+          }
+          const cursor = new ReplyCursor(scanner);
+          expect(replies.map((each) => readBack(cursor, each))).toEqual(replies);
+        },
+      ),
+      { numRuns: 500 },
+    );
+  });
+
+  it("holds a reply larger than its first buffer", () => {
+    const value = "x".repeat(300_000);
+    const scanner = new ReplyScanner(1, 0);
+    const bytes = Buffer.from(encode([value, "end"]));
+    for (let at = 0; at < bytes.length; at += 7_000) scanner.push(bytes.subarray(at, at + 7_000));
+    const cursor = new ReplyCursor(scanner);
+    expect(cursor.array()).toBe(2);
+    expect([cursor.text(), cursor.text()]).toEqual([value, "end"]);
+  });
+
+  it("refuses what is no reply of Redis", () => {
+    expect(() => new ReplyScanner(1).push(Buffer.from("HTTP/1.1 400\r\n"))).toThrow(TypeError);
+  });
+
+  it("refuses to read a reply as what it is not", () => {
+    const scanner = new ReplyScanner(1);
+    scanner.push(Buffer.from(":1\r\n"));
+    expect(() => new ReplyCursor(scanner).bulk()).toThrow(TypeError);
+  });
+});
+
+describe("command", () => {
+  it("counts bytes, not characters", () => {
+    expect(command("XACK", "cdc.ä", 1)).toBe("*3\r\n$4\r\nXACK\r\n$6\r\ncdc.ä\r\n$1\r\n1\r\n");
+  });
+});
