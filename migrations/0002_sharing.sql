@@ -35,8 +35,8 @@ CREATE TABLE sluice.position_base (
   PRIMARY KEY (pipeline, stream, from_entry)
 );
 
--- The transaction whose delete found no row. A transaction that ran beside it may have inserted the row unseen, so the delete is
--- done again once all of those have ended.
+-- Set where a delete found no row. A transaction that ran beside it may have inserted the row unseen, so the delete is done again once
+-- all of those have ended: 0 until it is seen that the delete has committed, then the first transaction id of those that began later.
 ALTER TABLE sluice.tombstone ADD COLUMN missed xid8;
 CREATE INDEX tombstone_missed ON sluice.tombstone (table_name) WHERE missed IS NOT NULL;
 

@@ -4,6 +4,7 @@ import { optionList, type CommandName, type OptionKey } from "../config/options.
 import { SluiceError } from "../errors/sluice-error.ts";
 import { printError, type ConsoleIo } from "./console-io.ts";
 import { exitCode, exitCodeOf } from "./exit-code.ts";
+import type { Acceptance } from "./accept.ts";
 import { packageVersion } from "./version.ts";
 
 /** Reads the arguments (without node and script), does what they say, and resolves with the exit code. Never throws. */
@@ -37,6 +38,7 @@ export function createProgram(io: ConsoleIo, finish: Finish): Command {
   addMigrate(program, io, finish);
   addCheck(program, io, finish);
   addStatus(program, io, finish);
+  addAccept(program, io, finish);
   addConfig(program, io, finish);
   addHealthcheck(program, io, finish);
   program
@@ -90,6 +92,25 @@ function addStatus(program: Command, io: ConsoleIo, finish: Finish): void {
       const { status } = await import("./status.ts");
       finish(await status(config, io, flags["json"] === true));
     });
+}
+
+function addAccept(program: Command, io: ConsoleIo, finish: Finish): void {
+  const command = program.command("accept").description("confirm what stopped a shard; recorded");
+  const dryRun = new Option("--dry-run", "say what would be accepted, change nothing").default(false);
+  const run = async (flags: Flags, acceptance: Acceptance): Promise<void> => {
+    const { config } = load("accept", flags, io);
+    const { accept } = await import("./accept.ts");
+    finish(await accept(config, io, acceptance, flags["dryRun"] === true));
+  };
+  configured(command.command("gap"))
+    .description("entries were removed before they were applied (STREAM_GAP): go on behind them")
+    .addOption(new Option("--stream <stream>", "the stopped shard's stream").makeOptionMandatory())
+    .addOption(dryRun)
+    .action((flags: Flags) => run(flags, { kind: "gap", stream: String(flags["stream"]) }));
+  configured(command.command("rewound-primary"))
+    .description("the primary was restored, its log counts from below (PRIMARY_REWOUND): go on with it")
+    .addOption(dryRun)
+    .action((flags: Flags) => run(flags, { kind: "rewound-primary" }));
 }
 
 function addConfig(program: Command, io: ConsoleIo, finish: Finish): void {

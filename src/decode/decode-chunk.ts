@@ -1,4 +1,5 @@
 import type { Change, Operation, TableName } from "../change/change.ts";
+import type { LogOrder } from "./log-order.ts";
 import { SluiceError } from "../errors/sluice-error.ts";
 import type { SkipReason } from "../observe/progress.ts";
 import type { Entry } from "./entry.ts";
@@ -22,6 +23,8 @@ export interface DecodeOptions {
   readonly includes: (schema: string, table: string) => boolean;
   /** What is added to the position of an entry's change; it never falls from one entry to a later one. */
   readonly base: (entryId: string) => bigint;
+  /** Refuses a change that cannot come from the same log as those before it. */
+  readonly order?: Pick<LogOrder, "admit">;
 }
 
 /**
@@ -39,13 +42,17 @@ export class Decoder {
   decode(entries: readonly Entry[]): DecodedChunk {
     const changes: Change[] = [];
     const skipped = new Map<SkipReason, number>();
+    const { order } = this.options;
     for (let index = 0; index < entries.length; index++) {
       const entry = entries[index];
       if (entry === undefined) break;
       try {
         const result = this.decodeEntry(entry, index);
         if (typeof result === "string") skipped.set(result, (skipped.get(result) ?? 0) + 1);
-        else changes.push(result);
+        else {
+          order?.admit(result);
+          changes.push(result);
+        }
       } catch (error) {
         const failure = asFailure(error).at({ stream: this.options.stream, entryId: entry.id });
         return { entries: entries.slice(0, index), changes, skipped, failure };

@@ -94,6 +94,12 @@ export const errorManuals = {
     remedy:
       "Begin at the first entry that is left, which the message names, or pass --accept-gap; what is gone can only come back by a new snapshot.",
   },
+  GENERATION_WAITS: {
+    policy: "retry",
+    meaning:
+      "The stream belongs to a new generation, and streams of the one before it are not applied to their ends.",
+    remedy: "None as long as the earlier streams move; if one of them is stopped, mend that one first.",
+  },
   PRIMARY_REWOUND: {
     policy: "stop",
     meaning:

@@ -8,10 +8,13 @@ import type { Config } from "../config/config.ts";
 import { SluiceError } from "../errors/sluice-error.ts";
 import type { ProgressListener } from "../observe/progress.ts";
 import { openPool } from "../sink/connect.ts";
+import { DecisionStore } from "../sink/decision-store.ts";
 import { MemberStore } from "../sink/member-store.ts";
 import { requireSchema } from "../sink/migrations.ts";
+import { SecondLook } from "../sink/second-look.ts";
 import { ShardStore } from "../sink/shard-store.ts";
 import { openRedis } from "../source/connect.ts";
+import type { ShardReader } from "../source/shard-reader.ts";
 import type { Pipeline } from "./pipeline.ts";
 import { giveBack, ownShard } from "./shard-session.ts";
 import { Supervisor } from "./supervisor.ts";
@@ -32,6 +35,13 @@ export function buildPipeline(config: Config, parts: PipelineParts): Pipeline {
   const shards = new ShardStore(own);
   const identity = { name: config.member, host: hostname(), version: parts.version, instance: randomUUID() };
   const includes = tableFilter(config.tables);
+  const decisions = new DecisionStore(leases, config.pipeline);
+  const secondLook = new SecondLook(leases, catalog);
+  const readers = new Map<string, ShardReader>();
+  const reading = (stream: string, reader: ShardReader | undefined): void => {
+    if (reader === undefined) readers.delete(stream);
+    else readers.set(stream, reader);
+  };
   const ping = redisPing(config);
   const supervisor = new Supervisor({
     config,
@@ -40,8 +50,9 @@ export function buildPipeline(config: Config, parts: PipelineParts): Pipeline {
     progress,
     requireSchema: () => onClient(leases, requireSchema),
     pingRedis: ping.check,
+    secondLook: () => secondLook.look(),
     own: (lease, stopping) =>
-      ownShard({ config, pool, catalog, shards, progress, includes }, lease, stopping),
+      ownShard({ config, pool, catalog, shards, decisions, progress, includes, reading }, lease, stopping),
     giveBack: (lease) => giveBack(config, shards, lease),
   });
   let draining: Promise<void> | undefined;
@@ -63,6 +74,7 @@ function sinkPool(config: Config, max: number): ReturnType<typeof openPool> {
     max,
     statementTimeoutMs: limit,
     idleInTransactionTimeoutMs: limit,
+    answerTimeoutMs: limit + 1_000,
     applying: true,
   });
 }
@@ -92,11 +104,19 @@ function redisPing(config: Config): RedisPing {
         redis?.disconnect();
         redis = await openRedis({ url: config.redisUrl, name: `sluice:${config.member}` });
       }
-      await redis.ping();
+      await answered(redis);
     },
     close: () => redis?.disconnect(),
   };
 }
+
+/** A client whose connection hangs never settles its promises. */
+async function answered(redis: Redis): Promise<void> {
+  const cut = setTimeout(() => redis.disconnect(), pingMs);
+  await redis.ping().finally(() => clearTimeout(cut));
+}
+
+const pingMs = 2_000;
 
 async function close(
   pool: ReturnType<typeof openPool>,

@@ -1,14 +1,17 @@
 import type pg from "pg";
 import type { Catalog } from "../catalog/catalog.ts";
 import type { Config } from "../config/config.ts";
+import { compareEntryIds, firstEntryId } from "../change/entry-id.ts";
 import { Decoder } from "../decode/decode-chunk.ts";
-import type { SluiceError } from "../errors/sluice-error.ts";
+import { LogOrder } from "../decode/log-order.ts";
+import { SluiceError } from "../errors/sluice-error.ts";
 import type { ProgressListener } from "../observe/progress.ts";
 import { BackOff } from "../runtime/back-off.ts";
 import { sleep } from "../runtime/sleep.ts";
 import { Applier } from "../sink/applier.ts";
 import { classify } from "../sink/classify.ts";
-import type { Lease, ShardStore } from "../sink/shard-store.ts";
+import { baseOf, type DecisionStore } from "../sink/decision-store.ts";
+import type { Checkpoint, Lease, ShardStore } from "../sink/shard-store.ts";
 import { ShardReader } from "../source/shard-reader.ts";
 import { startingPoint } from "../source/starting-point.ts";
 import { runShardLoop } from "./shard-loop.ts";
@@ -18,7 +21,10 @@ export interface ShardSessionOptions {
   readonly pool: pg.Pool;
   readonly catalog: Catalog;
   readonly shards: ShardStore;
+  readonly decisions: DecisionStore;
   readonly progress: ProgressListener;
+  /** The reader that is at work, or none. */
+  readonly reading: (stream: string, reader: ShardReader | undefined) => void;
   readonly includes: (schema: string, table: string) => boolean;
 }
 
@@ -49,13 +55,28 @@ export async function ownShard(
       failing = true;
       const { error } = classify(failure);
       if (error.code === "LEASE_LOST") throw error;
+      if (await goesOnRewound(options, lease, error)) continue;
       const state = error.policy === "retry" ? "retrying" : "stopped";
       progress.shardState(lease.stream, state, error);
       if (state === "retrying") progress.retried(stageOf(error), error);
       await shards.setState(lease, state, error).catch(() => undefined);
-      await sleep(state === "retrying" ? backOff.next() : config.stoppedRetryMs, stopping);
+      const pauseMs = state === "retrying" ? backOff.next() : config.stoppedRetryMs;
+      await sleep(error.code === "GENERATION_WAITS" ? generationPollMs : pauseMs, stopping);
     }
   }
+}
+
+const generationPollMs = 250;
+
+/** A restored primary is gone on with once somebody has confirmed it: from the entry that told of it on, positions count anew. */
+async function goesOnRewound(
+  { decisions }: ShardSessionOptions,
+  lease: Lease,
+  error: SluiceError,
+): Promise<boolean> {
+  const { entryId } = error.place;
+  if (error.code !== "PRIMARY_REWOUND" || entryId === undefined) return false;
+  return await decisions.switchBase(lease, entryId).catch(() => false);
 }
 
 async function runSession(
@@ -64,44 +85,82 @@ async function runSession(
   stopping: AbortSignal,
   succeeded: () => void,
 ): Promise<void> {
-  const { config, pool, catalog, shards, progress } = options;
+  const { pool, catalog, shards, progress } = options;
   const { stream } = lease;
-  const {
-    redisUrl: url,
-    group,
-    member,
-    batchEntries: maxEntries,
-    batchBytes: targetBytes,
-    readBlockMs: blockMs,
-  } = config;
-  const reader = await ShardReader.open({ url, stream, group, member, maxEntries, targetBytes, blockMs });
+  const reader = await openReader(options.config, stream);
   const close = (): void => reader.close();
+  stopping.addEventListener("abort", close, { once: true });
   try {
     const saved = await shards.checkpoint(lease);
-    const { checkpoint, warning } = startingPoint(stream, saved, await reader.extent());
-    if (checkpoint !== saved) await shards.reset(lease, saved, checkpoint);
-    await reader.rewind(checkpoint);
-    progress.rewound(stream, warning ?? "begin");
-    const applier = new Applier({
-      pool,
-      catalog,
-      shards,
-      lease,
-      checkpoint,
-      progress: observed(progress, succeeded),
-    });
+    if (saved.id === undefined && lease.generation > 1) await waitForTurn(options, lease, reader, stopping);
+    const checkpoint = await begin(options, lease, saved, reader);
+    const bases = await options.decisions.bases(stream);
     const decoder = new Decoder({
       stream,
-      nullKey: config.nullKey,
+      nullKey: options.config.nullKey,
       includes: options.includes,
-      base: () => 0n,
+      base: baseOf(bases),
+      order: new LogOrder(saved),
     });
-    stopping.addEventListener("abort", close, { once: true });
+    const applier = new Applier({
+      ...{ pool, catalog, shards, lease, checkpoint },
+      progress: observed(progress, succeeded),
+    });
+    options.reading(stream, reader);
     await runShardLoop({ stream, reader: quietly(reader, succeeded), decoder, applier, progress, stopping });
   } finally {
+    options.reading(stream, undefined);
     stopping.removeEventListener("abort", close);
     reader.close();
   }
+}
+
+function openReader(config: Config, stream: string): Promise<ShardReader> {
+  const { redisUrl: url, group, member, readBlockMs: blockMs } = config;
+  const { batchEntries: maxEntries, batchBytes: targetBytes } = config;
+  return ShardReader.open({ url, stream, group, member, maxEntries, targetBytes, blockMs });
+}
+
+/** Sets the group to the checkpoint, which is elsewhere if the stream was rolled back below it. */
+async function begin(
+  { shards, progress }: ShardSessionOptions,
+  lease: Lease,
+  saved: Checkpoint,
+  reader: ShardReader,
+): Promise<Checkpoint> {
+  const extent = await reader.extent();
+  const { checkpoint, warning } = startingPoint(lease.stream, saved, extent);
+  if (checkpoint !== saved) await shards.reset(lease, saved, checkpoint);
+  const id = checkpoint.id ?? firstEntryId;
+  const deletedLater = extent?.maxDeletedId !== undefined && compareEntryIds(extent.maxDeletedId, id) > 0;
+  const deleted = deletedLater ? await reader.deletedPending(id) : [];
+  await reader.rewind(checkpoint);
+  progress.rewound(lease.stream, warning ?? "begin");
+  if (deleted.length > 0)
+    progress.rewound(lease.stream, `deleted from the stream while pending: ${deleted.join(", ")}`);
+  return checkpoint;
+}
+
+/**
+ * A shard of a later generation begins when its first entry is there and the earlier streams are applied to their ends: since
+ * Debezium writes one entry after the other, nothing is added to those any more.
+ */
+async function waitForTurn(
+  { config, shards, decisions }: ShardSessionOptions,
+  lease: Lease,
+  reader: ShardReader,
+  stopping: AbortSignal,
+): Promise<void> {
+  while (((await reader.extent())?.length ?? 0n) === 0n && !stopping.aborted)
+    await sleep(generationPollMs, stopping);
+  for (const { stream, checkpoint } of await shards.earlierGenerations(lease)) {
+    const earlier = await openReader(config, stream);
+    if (!(await earlier.hasAfter(checkpoint ?? firstEntryId).finally(() => earlier.close()))) continue;
+    throw new SluiceError("GENERATION_WAITS", `${stream} is not applied to its end`, {
+      place: { stream: lease.stream },
+    });
+  }
+  await decisions.inheritBase(lease);
 }
 
 /** So does a wait that found nothing: there was nothing left to fail on. */
@@ -135,23 +194,7 @@ function stageOf(error: SluiceError): "receive" | "apply" {
  * next. Only its housekeeping: without it the next owner does the same.
  */
 export async function giveBack(config: Config, shards: ShardStore, lease: Lease): Promise<void> {
-  const {
-    redisUrl: url,
-    group,
-    member,
-    batchEntries: maxEntries,
-    batchBytes: targetBytes,
-    readBlockMs: blockMs,
-  } = config;
-  const reader = await ShardReader.open({
-    url,
-    stream: lease.stream,
-    group,
-    member,
-    maxEntries,
-    targetBytes,
-    blockMs,
-  });
+  const reader = await openReader(config, lease.stream);
   try {
     await reader.rewind(await shards.checkpoint(lease));
   } finally {

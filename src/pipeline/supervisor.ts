@@ -6,6 +6,7 @@ import { sleep } from "../runtime/sleep.ts";
 import { classify } from "../sink/classify.ts";
 import type { MemberStore } from "../sink/member-store.ts";
 import type { Lease, ShardStore } from "../sink/shard-store.ts";
+import { balance } from "./balance.ts";
 import type { PipelineHealth } from "./pipeline.ts";
 
 export interface SupervisorOptions {
@@ -19,6 +20,8 @@ export interface SupervisorOptions {
   readonly pingRedis: () => Promise<void>;
   /** Runs the shard until the signal is aborted or the lease is lost. */
   readonly own: (lease: Lease, stopping: AbortSignal) => Promise<void>;
+  /** Does again the deletes that may have missed a row. */
+  readonly secondLook: () => Promise<unknown>;
   /** Leaves a shard's group in order after `own` has ended. */
   readonly giveBack: (lease: Lease) => Promise<void>;
 }
@@ -27,12 +30,15 @@ interface OwnedShard {
   readonly lease: Lease;
   readonly stopping: AbortController;
   readonly ended: Promise<void>;
+  letGo: Promise<void> | undefined;
 }
 
+const longestPauseMs = 300;
+
 /**
- * Registers the member, takes shards that are free or whose lease has expired, and prolongs its leases; lets a shard go as
- * soon as it learns that another member has it. Whether it may write never depends on what it believes here: each batch proves
- * it in its own transaction (I2).
+ * Registers the member, takes its fair share of the shards and prolongs its leases; hands shards over, each after its batch, when
+ * others join; lets a shard go as soon as it learns that another member has it. Whether it may write never depends on what it
+ * believes here: each batch proves it in its own transaction (I2).
  */
 export class Supervisor {
   private readonly options: SupervisorOptions;
@@ -42,6 +48,8 @@ export class Supervisor {
   private loop: Promise<void> | undefined;
   private registered = false;
   private lastTick = performance.now();
+  private lastBeat = Number.NEGATIVE_INFINITY;
+  private redisSeen = performance.now();
   private redisReachable = false;
   private databaseReachable = false;
 
@@ -69,6 +77,7 @@ export class Supervisor {
     const backOff = new BackOff({ firstMs: 100, maxMs: config.retryMaxMs });
     while (!this.stopping.signal.aborted) {
       this.lastTick = performance.now();
+      await this.seeRedis();
       try {
         await requireSchema();
         await members.register();
@@ -86,44 +95,58 @@ export class Supervisor {
     }
   }
 
-  /** Lets every shard finish its batch, gives all back and deregisters. */
+  /** Streams that this member works on. */
+  get streams(): readonly string[] {
+    return [...this.owned.keys()];
+  }
+
+  /** Lets every shard finish its batch, gives all back and deregisters. The others take over while the last batches end. */
   async drain(): Promise<void> {
     this.stopping.abort();
     await this.loop;
-    const owned = [...this.owned.values()];
-    for (const shard of owned) shard.stopping.abort();
-    await Promise.all(owned.map((shard) => this.letGo(shard)));
-    if (this.registered)
-      await this.options.members.deregister().catch((error: unknown) => this.report(error));
+    const { members } = this.options;
+    if (this.registered) await members.heartbeat("leaving").catch((error: unknown) => this.report(error));
+    await Promise.all([...this.owned.values()].map((shard) => this.letGo(shard)));
+    if (this.registered) await members.deregister().catch((error: unknown) => this.report(error));
   }
 
   private async run(): Promise<void> {
     const { config } = this.options;
     while (!this.stopping.signal.aborted) {
       await this.tick();
-      await sleep(Math.min(config.leaseMs / 4, 1_000), this.stopping.signal);
+      await sleep(Math.min(config.leaseMs / 10, longestPauseMs), this.stopping.signal);
     }
   }
 
   private async tick(): Promise<void> {
     this.lastTick = performance.now();
-    const pinged = this.options.pingRedis().then(
-      () => (this.redisReachable = true),
-      () => (this.redisReachable = false),
-    );
+    const seen = this.seeRedis();
     try {
       await this.beat();
+      await this.rebalance();
       this.databaseReachable = true;
     } catch (failure) {
       this.databaseReachable = false;
       this.report(failure);
     }
-    await pinged;
+    await seen;
   }
 
+  private async seeRedis(): Promise<void> {
+    try {
+      await this.options.pingRedis();
+      this.redisSeen = performance.now();
+      this.redisReachable = true;
+    } catch {
+      this.redisReachable = false;
+    }
+  }
+
+  /** Says that the member lives and prolongs its leases, often enough for both to outlast a missed turn or two. */
   private async beat(): Promise<void> {
-    const { config, members, shards } = this.options;
-    if (!(await members.heartbeat())) {
+    const { config, members, shards, secondLook } = this.options;
+    if (performance.now() - this.lastBeat < Math.min(config.leaseMs / 4, 1_000)) return;
+    if (!(await members.heartbeat(this.isCutOff ? "cut-off" : "running"))) {
       this.failure.resolve(
         new SluiceError("MEMBER_REPLACED", `another process runs as member ${config.member}`),
       );
@@ -131,27 +154,63 @@ export class Supervisor {
     }
     const lost = await shards.renew([...this.owned.values()].map((shard) => shard.lease));
     for (const lease of lost) this.owned.get(lease.stream)?.stopping.abort();
-    const wanted = config.streams.filter((stream) => !this.owned.has(stream));
-    if (wanted.length === 0 || this.stopping.signal.aborted) return;
-    for (const lease of await shards.take(wanted)) this.take(lease);
+    this.lastBeat = performance.now();
+    await secondLook();
+  }
+
+  /** Another member may reach Redis where this one does not: it must not keep the shards idle. */
+  private get isCutOff(): boolean {
+    return performance.now() - this.redisSeen > this.options.config.leaseMs;
+  }
+
+  private async rebalance(): Promise<void> {
+    const { config, members, shards } = this.options;
+    const [wanting, owners] = [await members.wanting(config.leaseMs), await shards.owners()];
+    const me = config.member;
+    const { take, release } = balance({
+      me,
+      members: this.isCutOff ? wanting.filter(({ name }) => name !== me) : wanting,
+      shards: owners,
+      held: new Set(this.owned.keys()),
+    });
+    const known = new Set(owners.map(({ stream }) => stream));
+    const retired = [...this.owned.keys()].filter((stream) => !known.has(stream));
+    for (const stream of [...release, ...retired]) {
+      const shard = this.owned.get(stream);
+      if (shard !== undefined) void this.letGo(shard);
+    }
+    if (this.stopping.signal.aborted) return;
+    for (const lease of await shards.take(take.filter((stream) => !this.owned.has(stream)))) this.take(lease);
   }
 
   private take(lease: Lease): void {
     const stopping = new AbortController();
     const ended = this.options.own(lease, stopping.signal).catch((error: unknown) => this.report(error));
-    this.owned.set(lease.stream, { lease, stopping, ended });
+    const shard: OwnedShard = { lease, stopping, ended, letGo: undefined };
+    this.owned.set(lease.stream, shard);
     // A shard that ends without being asked to was lost; it is taken again when it is free.
     void ended.then(() => {
-      if (this.stopping.signal.aborted) return;
-      this.owned.delete(lease.stream);
-      this.options.progress.shardState(lease.stream, "free", undefined);
+      if (shard.letGo === undefined) this.forget(shard);
     });
   }
 
-  private async letGo(shard: OwnedShard): Promise<void> {
+  /** After the batch at hand. */
+  private letGo(shard: OwnedShard): Promise<void> {
+    shard.letGo ??= this.handOver(shard);
+    return shard.letGo;
+  }
+
+  private async handOver(shard: OwnedShard): Promise<void> {
+    shard.stopping.abort();
     await shard.ended;
-    await this.options.giveBack(shard.lease).catch((error: unknown) => this.report(error));
+    if (this.redisReachable)
+      await this.options.giveBack(shard.lease).catch((error: unknown) => this.report(error));
     await this.options.shards.release(shard.lease).catch((error: unknown) => this.report(error));
+    this.forget(shard);
+  }
+
+  private forget(shard: OwnedShard): void {
+    this.owned.delete(shard.lease.stream);
     this.options.progress.shardState(shard.lease.stream, "free", undefined);
   }
 

@@ -7,7 +7,7 @@ import type { DecodedChunk } from "../decode/decode-chunk.ts";
 import { SluiceError } from "../errors/sluice-error.ts";
 import type { AppliedBatch, AppliedTable, ProgressListener, SkipReason } from "../observe/progress.ts";
 import { classify, type Classified } from "./classify.ts";
-import type { Checkpoint, Lease, ShardStore } from "./shard-store.ts";
+import type { BatchSummary, Checkpoint, Lease, ShardStore } from "./shard-store.ts";
 import { RowsUnknown, writeSegment, type TombstoneHorizon } from "./write-segment.ts";
 
 export interface ApplierOptions {
@@ -104,19 +104,12 @@ export class Applier {
     let written = 0;
     try {
       await client.query("BEGIN");
-      await shards.move(client, lease, this.current, next, {
-        position: changes.reduce(
-          (highest, change) => (change.position > highest ? change.position : highest),
-          0n,
-        ),
-        applied: changes.length,
-        skipped: to - from - changes.length,
-      });
+      await shards.move(client, lease, this.current, next, batchSummary(changes, to - from));
       for (const segment of folded.segments) written += await writeSegment(client, segment, this.horizon);
       await client.query("COMMIT");
       client.release();
     } catch (error) {
-      await rollBack(client);
+      await rollBack(client, error);
       this.horizon.clear();
       throw error;
     }
@@ -176,6 +169,23 @@ export class Applier {
   }
 }
 
+function batchSummary(changes: readonly Change[], entries: number): BatchSummary {
+  let [position, commitLsn, committedAtMs] = [0n, 0, 0];
+  for (const change of changes) {
+    if (change.position > position) position = change.position;
+    if (change.commitLsn > commitLsn) committedAtMs = change.committedAtMs;
+    else if (change.commitLsn === commitLsn) committedAtMs = Math.max(committedAtMs, change.committedAtMs);
+    commitLsn = Math.max(commitLsn, change.commitLsn);
+  }
+  return {
+    position,
+    commitLsn,
+    committedAtMs,
+    applied: changes.length,
+    skipped: entries - changes.length,
+  };
+}
+
 const counters = { c: "inserts", u: "updates", d: "deletes", r: "reads", t: "truncates" } as const;
 
 function countTables(changes: readonly Change[], folded: ReadonlyMap<string, number>): AppliedTable[] {
@@ -211,22 +221,33 @@ function keyColumns(change: Change): readonly string[] {
 }
 
 /** Ends the transaction; a connection that does not answer in order is thrown away. */
-async function rollBack(client: pg.PoolClient): Promise<void> {
+async function rollBack(client: pg.PoolClient, failure: unknown): Promise<void> {
+  // What is no error of the server's is the connection's: it may hang, and would do so again.
+  const answered = failure instanceof SluiceError || failure instanceof RowsUnknown || hasSqlState(failure);
   try {
-    await client.query("ROLLBACK");
-    client.release();
+    if (answered) await client.query("ROLLBACK");
+    client.release(!answered);
   } catch {
     client.release(true);
   }
 }
 
-/** Looked up once for each table; this shard's own later deletes raise it. */
+function hasSqlState(failure: unknown): boolean {
+  return failure instanceof Error && "severity" in failure;
+}
+
+/**
+ * Looked up once for each table; this shard's own later deletes raise it. It is a hint: what is above it is checked again by the
+ * statement that writes, and `refresh` follows when that finds the hint too low.
+ */
 class DatabaseHorizon implements TombstoneHorizon {
   private readonly newest = new Map<string, bigint>();
 
   async of(client: pg.ClientBase, table: string): Promise<bigint> {
-    const known = this.newest.get(table);
-    if (known !== undefined) return known;
+    return this.newest.get(table) ?? (await this.refresh(client, table));
+  }
+
+  async refresh(client: pg.ClientBase, table: string): Promise<bigint> {
     const { rows } = await client.query<{ newest: string | null }>(
       "SELECT max(position)::text AS newest FROM sluice.tombstone WHERE table_name = $1",
       [table],

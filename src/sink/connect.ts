@@ -9,6 +9,8 @@ export interface PoolOptions {
   readonly statementTimeoutMs?: number;
   /** Above this a transaction that waits for its client is ended, in milliseconds: a frozen member must not hold a lock. */
   readonly idleInTransactionTimeoutMs?: number;
+  /** Above this the connection is given up, in milliseconds: a server that was cut off silently answers never. */
+  readonly answerTimeoutMs?: number;
   /**
    * Settings for applying changes: commits that need not be flushed, since rows and checkpoint are lost together and the stream
    * still has the entries; no triggers and foreign keys where the role may switch them off; the database's own search path, in
@@ -28,6 +30,7 @@ export function openPool(options: PoolOptions): pg.Pool {
     max: options.max,
     connectionTimeoutMillis: 5_000,
     keepAlive: true,
+    ...(options.answerTimeoutMs === undefined ? {} : { query_timeout: options.answerTimeoutMs }),
     options: sessionSettings(options),
     ...(options.applying === true ? { onConnect: suspendTriggers } : {}),
   });

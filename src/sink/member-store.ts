@@ -8,6 +8,9 @@ export interface Member {
   readonly instance: string;
 }
 
+/** Only a running member wants shards; one that is cut off cannot reach Redis. */
+export type MemberState = "running" | "leaving" | "cut-off";
+
 /** The rows of `sluice.member`: registered means running. */
 export class MemberStore {
   private readonly pool: pg.Pool;
@@ -25,19 +28,30 @@ export class MemberStore {
     await this.pool.query(
       `INSERT INTO sluice.member (pipeline, name, instance, host, version) VALUES ($1, $2, $3, $4, $5)
        ON CONFLICT (pipeline, name) DO UPDATE SET instance = EXCLUDED.instance, host = EXCLUDED.host,
-         version = EXCLUDED.version, started_at = now(), last_seen = now()`,
+         version = EXCLUDED.version, state = 'running', started_at = now(), last_seen = now()`,
       [this.pipeline, this.member.name, this.member.instance, this.member.host, this.member.version],
     );
   }
 
   /** False when another process took the name. A row that was removed meanwhile is put back. */
-  async heartbeat(): Promise<boolean> {
+  async heartbeat(state: MemberState): Promise<boolean> {
     const { rowCount } = await this.pool.query(
-      `INSERT INTO sluice.member AS m (pipeline, name, instance, host, version) VALUES ($1, $2, $3, $4, $5)
-       ON CONFLICT (pipeline, name) DO UPDATE SET last_seen = now() WHERE m.instance = EXCLUDED.instance`,
-      [this.pipeline, this.member.name, this.member.instance, this.member.host, this.member.version],
+      `INSERT INTO sluice.member AS m (pipeline, name, instance, host, version, state) VALUES ($1, $2, $3, $4, $5, $6)
+       ON CONFLICT (pipeline, name) DO UPDATE SET last_seen = now(), state = EXCLUDED.state
+       WHERE m.instance = EXCLUDED.instance`,
+      [this.pipeline, this.member.name, this.member.instance, this.member.host, this.member.version, state],
     );
     return rowCount === 1;
+  }
+
+  /** Members that want shards: seen within `withinMs`, not leaving, not cut off. */
+  async wanting(withinMs: number): Promise<{ readonly name: string }[]> {
+    const { rows } = await this.pool.query<{ name: string }>(
+      `SELECT name FROM sluice.member WHERE pipeline = $1 AND state = 'running'
+       AND last_seen > clock_timestamp() - $2 * '1 ms'::interval ORDER BY name`,
+      [this.pipeline, withinMs],
+    );
+    return rows;
   }
 
   async deregister(): Promise<void> {

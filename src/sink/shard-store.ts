@@ -1,6 +1,8 @@
 import type pg from "pg";
+import type { LogPlace } from "../decode/log-order.ts";
 import { SluiceError } from "../errors/sluice-error.ts";
 import type { ShardState } from "../observe/progress.ts";
+import { newStreams, type KnownStream } from "./generations.ts";
 
 /**
  * The rows of `sluice.shard`: leases and checkpoints. Taking a shard raises its epoch, and every write of a shard names the
@@ -17,6 +19,14 @@ export interface ShardStoreOptions {
 export interface Lease {
   readonly stream: string;
   readonly epoch: string;
+  readonly generation: number;
+}
+
+/** A shard that may be owned, as all members see it. */
+export interface ShardOwner {
+  readonly stream: string;
+  /** Undefined: nobody's lease is valid. */
+  readonly owner: string | undefined;
 }
 
 /** What is applied: every entry up to `id`. */
@@ -27,6 +37,16 @@ export interface Checkpoint {
   readonly entries: bigint;
 }
 
+/** What a batch adds to the shard's row. */
+export interface BatchSummary extends LogPlace {
+  /** Highest of the batch. */
+  readonly position: bigint;
+  readonly applied: number;
+  readonly skipped: number;
+}
+
+const nothingDone: BatchSummary = { position: 0n, commitLsn: 0, committedAtMs: 0, applied: 0, skipped: 0 };
+
 export class ShardStore {
   private readonly options: ShardStoreOptions;
 
@@ -34,27 +54,44 @@ export class ShardStore {
     this.options = options;
   }
 
-  /** Adds rows for streams that have none. */
+  /** Adds rows for streams that have none. Throws STREAMS_MIXED. */
   async register(streams: readonly string[]): Promise<void> {
     const { pool, pipeline } = this.options;
-    await pool.query(
-      "INSERT INTO sluice.shard (pipeline, stream) SELECT $1, unnest($2::text[]) ON CONFLICT DO NOTHING",
-      [pipeline, [...streams]],
+    const { rows } = await pool.query<KnownStream>(
+      "SELECT stream, generation, checkpoint IS NOT NULL AS used FROM sluice.shard WHERE pipeline = $1",
+      [pipeline],
     );
+    const added = newStreams(rows, streams);
+    await pool.query(
+      `INSERT INTO sluice.shard (pipeline, stream, generation) SELECT $1, unnest($2::text[]), $3 ON CONFLICT DO NOTHING`,
+      [pipeline, [...added.streams], added.generation],
+    );
+  }
+
+  /** All shards that are not retired, in order. */
+  async owners(): Promise<ShardOwner[]> {
+    const { pool, pipeline } = this.options;
+    const { rows } = await pool.query<{ stream: string; owner: string | null }>(
+      `SELECT stream, CASE WHEN lease_until > clock_timestamp() THEN owner END AS owner
+       FROM sluice.shard WHERE pipeline = $1 AND retired_at IS NULL ORDER BY generation, stream`,
+      [pipeline],
+    );
+    return rows.map(({ stream, owner }) => ({ stream, owner: owner ?? undefined }));
   }
 
   /** Takes those of the streams that are free, expired, or this member's own from before a restart. */
   async take(streams: readonly string[]): Promise<Lease[]> {
+    if (streams.length === 0) return [];
     const { pool, pipeline, member, leaseMs } = this.options;
     const { rows } = await pool.query<Lease>(
       `UPDATE sluice.shard SET owner = $3, epoch = epoch + 1, lease_until = clock_timestamp() + $4 * '1 ms'::interval,
          state = 'running', updated_at = now()
        WHERE (pipeline, stream) IN (
          SELECT pipeline, stream FROM sluice.shard
-         WHERE pipeline = $1 AND stream = ANY ($2::text[])
+         WHERE pipeline = $1 AND stream = ANY ($2::text[]) AND retired_at IS NULL
            AND (owner IS NULL OR owner = $3 OR lease_until < clock_timestamp())
          ORDER BY stream FOR UPDATE SKIP LOCKED)
-       RETURNING stream, epoch::text`,
+       RETURNING stream, epoch::text, generation`,
       [pipeline, [...streams], member, leaseMs],
     );
     return rows;
@@ -94,20 +131,35 @@ export class ShardStore {
     );
   }
 
-  async checkpoint(lease: Lease): Promise<Checkpoint> {
+  async checkpoint(lease: Lease): Promise<Checkpoint & LogPlace> {
     const { pool, pipeline } = this.options;
-    const { rows } = await pool.query<{ checkpoint: string | null; entries: string }>(
-      "SELECT checkpoint, entries::text FROM sluice.shard WHERE pipeline = $1 AND stream = $2 AND epoch = $3",
+    const { rows } = await pool.query<CheckpointRow>(
+      `SELECT checkpoint, entries::text, commit_lsn::float8 AS "commitLsn", committed_at_ms::float8 AS "committedAtMs"
+       FROM sluice.shard WHERE pipeline = $1 AND stream = $2 AND epoch = $3`,
       [pipeline, lease.stream, lease.epoch],
     );
     const [row] = rows;
     if (row === undefined) throw leaseLost(lease);
-    return { id: row.checkpoint ?? undefined, entries: BigInt(row.entries) };
+    const { commitLsn, committedAtMs } = row;
+    return { id: row.checkpoint ?? undefined, entries: BigInt(row.entries), commitLsn, committedAtMs };
+  }
+
+  /** Streams of earlier generations that may still have to be applied, with their checkpoints. */
+  async earlierGenerations(
+    lease: Lease,
+  ): Promise<readonly { readonly stream: string; readonly checkpoint: string | null }[]> {
+    const { pool, pipeline } = this.options;
+    const { rows } = await pool.query<{ stream: string; checkpoint: string | null }>(
+      `SELECT stream, checkpoint FROM sluice.shard WHERE pipeline = $1 AND generation < $2 AND retired_at IS NULL
+       ORDER BY stream`,
+      [pipeline, lease.generation],
+    );
+    return rows;
   }
 
   /** Puts the checkpoint elsewhere without applying anything: when a stream begins, or was rolled back below it. */
   async reset(lease: Lease, from: Checkpoint, to: Checkpoint): Promise<void> {
-    await this.move(this.options.pool, lease, from, to, { position: 0n, applied: 0, skipped: 0 });
+    await this.move(this.options.pool, lease, from, to, nothingDone);
   }
 
   /**
@@ -119,13 +171,16 @@ export class ShardStore {
     lease: Lease,
     from: Checkpoint,
     to: Checkpoint,
-    done: { readonly position: bigint; readonly applied: number; readonly skipped: number },
+    done: BatchSummary,
   ): Promise<void> {
     const { pipeline, leaseMs } = this.options;
     const { rowCount } = await client.query({
       name: "sluice_move",
       text: `UPDATE sluice.shard SET checkpoint = $5, entries = $6, position = greatest(position, $7::bigint),
            changes_applied = changes_applied + $8, changes_skipped = changes_skipped + $9,
+           commit_lsn = greatest(commit_lsn, $11),
+           committed_at_ms = CASE WHEN $11 > commit_lsn THEN $12 WHEN $11 = commit_lsn THEN greatest(committed_at_ms, $12)
+             ELSE committed_at_ms END,
            lease_until = clock_timestamp() + $10 * '1 ms'::interval, state = 'running', last_error = NULL, updated_at = now()
          WHERE pipeline = $1 AND stream = $2 AND epoch = $3 AND checkpoint IS NOT DISTINCT FROM $4`,
       values: [
@@ -139,6 +194,8 @@ export class ShardStore {
         done.applied,
         done.skipped,
         leaseMs,
+        done.commitLsn,
+        done.committedAtMs,
       ],
     });
     if (rowCount !== 1) throw leaseLost(lease);
@@ -163,6 +220,11 @@ export class ShardStore {
       [pipeline, lease.stream, lease.epoch, state, lastError],
     );
   }
+}
+
+interface CheckpointRow extends LogPlace {
+  readonly checkpoint: string | null;
+  readonly entries: string;
 }
 
 function leaseLost(lease: Lease): SluiceError {

@@ -33,6 +33,7 @@ export class RowsUnknown extends Error {
 /** Newest tombstone of each table that may matter to this shard; inserts above it need not look. */
 export interface TombstoneHorizon {
   of(client: pg.ClientBase, table: string): Promise<bigint>;
+  refresh(client: pg.ClientBase, table: string): Promise<bigint>;
   raise(table: string, position: bigint): void;
 }
 
@@ -98,16 +99,8 @@ async function writeGroup(client: pg.ClientBase, group: Group, horizon: Tombston
   }
   const table = plan.table.name.id;
   switch (kind) {
-    case "upsert": {
-      const newestDelete = await horizon.of(client, table);
-      if (work.every((each) => each.position > newestDelete)) {
-        return rows(
-          await run(client, plan, kind, () => upsertSql(plan), [images(work), positions(work), table]),
-        );
-      }
-      const values = [images(work), positions(work), keys(work), table];
-      return rows(await run(client, plan, "upsert undeleted", () => upsertUndeletedSql(plan), values));
-    }
+    case "upsert":
+      return writeUpserts(client, group, horizon);
     case "append":
       return rows(
         await run(client, plan, kind, () => appendSql(plan), [images(work), positions(work), table]),
@@ -129,6 +122,28 @@ async function writeGroup(client: pg.ClientBase, group: Group, horizon: Tombston
     default:
       throw kind satisfies never;
   }
+}
+
+/** Keys are looked up among the tombstones only where one may be newer. */
+async function writeUpserts(
+  client: pg.ClientBase,
+  { plan, work }: Group,
+  horizon: TombstoneHorizon,
+): Promise<number> {
+  const table = plan.table.name.id;
+  const oldest = work.reduce(
+    (low, { position }) => (position < low ? position : low),
+    work[0]?.position ?? 0n,
+  );
+  const [json, positionList] = [images(work), positions(work)];
+  if (oldest > (await horizon.of(client, table))) {
+    const written = rows(
+      await run(client, plan, "upsert", () => upsertSql(plan), [json, positionList, table]),
+    );
+    if (written === work.length || oldest > (await horizon.refresh(client, table))) return written;
+  }
+  const values = [json, positionList, keys(work), table];
+  return rows(await run(client, plan, "upsert undeleted", () => upsertUndeletedSql(plan), values));
 }
 
 async function writePartial(client: pg.ClientBase, { plan, work }: Group): Promise<number> {
@@ -199,8 +214,9 @@ function imagesWithNulls(work: readonly Work[]): Buffer {
   return jsonArray(work.map((each) => withNulls(each.image, each.absent)));
 }
 
-function positions(work: readonly Work[]): string[] {
-  return work.map((each) => each.position.toString());
+/** A bigint[] as PostgreSQL writes it; the driver would look at each element by itself. */
+function positions(work: readonly Work[]): string {
+  return `{${work.map((each) => each.position.toString()).join(",")}}`;
 }
 
 function keys(work: readonly Work[]): string[] {

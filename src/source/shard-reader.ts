@@ -6,6 +6,7 @@ import { openRedis, redisUnavailable } from "./connect.ts";
 import { ReadSize } from "./read-size.ts";
 import { command, ReplyChannel } from "./reply-channel.ts";
 import { ReplyCursor } from "./reply-scanner.ts";
+import { readStreamExtent, type StreamExtent } from "./stream-extent.ts";
 
 export interface ShardReaderOptions {
   readonly url: string;
@@ -17,18 +18,6 @@ export interface ShardReaderOptions {
   readonly targetBytes: number;
   /** How long a waiting read waits, in milliseconds. */
   readonly blockMs: number;
-}
-
-/** What a stream holds and has held. */
-export interface StreamExtent {
-  /** Undefined: the stream is empty. */
-  readonly firstId: string | undefined;
-  readonly lastId: string;
-  /** The highest id that XDEL removed; undefined: none, or the server does not tell. */
-  readonly maxDeletedId: string | undefined;
-  /** Entries ever added, removed ones included. */
-  readonly added: bigint;
-  readonly length: bigint;
 }
 
 const answerMs = 5_000;
@@ -67,23 +56,7 @@ export class ShardReader {
 
   /** What the stream holds; undefined when there is no such key. */
   async extent(): Promise<StreamExtent | undefined> {
-    const reply = await this.answer(this.redis.call("XINFO", "STREAM", this.options.stream)).catch(
-      (error: unknown) => {
-        if (isReply(error, "no such key")) return undefined;
-        throw error;
-      },
-    );
-    if (!Array.isArray(reply)) return undefined;
-    const facts = new Map<unknown, unknown>();
-    for (let index = 0; index < reply.length; index += 2) facts.set(reply[index], reply[index + 1]);
-    const first = facts.get("first-entry");
-    return {
-      firstId: Array.isArray(first) ? String(first[0]) : undefined,
-      lastId: String(facts.get("last-generated-id")),
-      maxDeletedId: deletedId(facts.get("max-deleted-entry-id")),
-      added: BigInt(String(facts.get("entries-added"))),
-      length: BigInt(String(facts.get("length"))),
-    };
+    return await this.answer(readStreamExtent(this.redis, this.options.stream));
   }
 
   /**
@@ -116,6 +89,14 @@ export class ShardReader {
     for (const name of consumerNames(consumers)) pipeline.call("XGROUP", "DELCONSUMER", stream, group, name);
     pipeline.call("XGROUP", "SETID", stream, group, id, "ENTRIESREAD", read);
     throwFirst(await this.answer(pipeline.exec()));
+  }
+
+  /** Whether the stream has entries after `id`. */
+  async hasAfter(id: string): Promise<boolean> {
+    const found = await this.answer(
+      this.redis.call("XRANGE", this.options.stream, `(${id}`, "+", "COUNT", 1),
+    );
+    return Array.isArray(found) && found.length > 0;
   }
 
   /** Up to a thousand ids after `id` that a consumer has pending and that were deleted from the stream. */
@@ -283,11 +264,6 @@ function consumerNames(reply: unknown): string[] {
     const list = facts as unknown[];
     return String(list[list.indexOf("name") + 1]);
   });
-}
-
-/** `0-0` stands for none. */
-function deletedId(reply: unknown): string | undefined {
-  return reply === undefined || reply === firstEntryId ? undefined : String(reply);
 }
 
 function throwError(replies: ReplyCursor): void {

@@ -1,6 +1,6 @@
 import { compareEntryIds, firstEntryId } from "../change/entry-id.ts";
 import { SluiceError } from "../errors/sluice-error.ts";
-import type { StreamExtent } from "./shard-reader.ts";
+import type { StreamExtent } from "./stream-extent.ts";
 
 interface Place {
   readonly id: string | undefined;

@@ -1,6 +1,7 @@
 import { arrayCodec } from "./arrays.ts";
 import { binaryCodecs, bitCodec } from "./binary.ts";
 import { numberCodecs } from "./numbers.ts";
+import { isOpaque, opaqueCodec } from "./opaque.ts";
 import { textCodecs } from "./text.ts";
 import { timeCodecs } from "./times.ts";
 
@@ -29,8 +30,7 @@ export interface ValueCodec {
 /** The one place that knows how a type arrives. Undefined: Debezium's JSON cannot be converted to it. */
 export function codecFor(type: ColumnType): ValueCodec | undefined {
   if (type.element !== undefined) return arrayCodec(type, codecFor(type.element));
-  if (type.kind === "enum" || type.kind === "range") return direct(type.sql);
-  if (type.kind !== "base") return undefined;
+  if (isOpaque(type)) return opaqueCodec(type);
   if (type.name === "bit" || type.name === "varbit") return bitCodec(type);
   const named =
     numberCodecs[type.name] ?? timeCodecs[type.name] ?? binaryCodecs[type.name] ?? textCodecs[type.name];

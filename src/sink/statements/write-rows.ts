@@ -32,9 +32,15 @@ function onConflict(plan: ShapePlan): string {
   );
 }
 
-/** $1 images, $2 positions, $3 table. For positions above every tombstone of the table. */
+/**
+ * For positions above every tombstone of the table; writes none of the others. It looks by itself, in a snapshot that was taken
+ * after the transaction had its id: a delete of another shard that this does not see waits for this to end before it is looked at
+ * again. $1 images, $2 positions, $3 table.
+ */
 export function upsertSql(plan: ShapePlan): string {
-  return `${insertSql(plan, rowsFrom(plan, [["p", "bigint"]]))} WHERE ${notTruncated(3)} ${onConflict(plan)}`;
+  const newestDelete = `(SELECT coalesce(max(s.position), -1) FROM sluice.tombstone s WHERE s.table_name = $3)`;
+  const rows = rowsFrom(plan, [["p", "bigint"]]);
+  return `${insertSql(plan, rows)} WHERE ${notTruncated(3)} AND r.p > ${newestDelete} ${onConflict(plan)}`;
 }
 
 /** The same, leaving out older inserts of deleted keys. $3 keys, $4 table. */
@@ -153,11 +159,20 @@ export function deleteSql(plan: ShapePlan, options: { readonly images: boolean }
     ` gone AS (DELETE FROM ${quoteTable(plan.table.name)} AS t USING d` +
     ` WHERE ${keys.map(({ column }, index) => `t.${column} = d.k${index}`).join(" AND ")} AND ${guard("d.p")}` +
     ` RETURNING d.k, ${options.images ? largeValues(plan) : "NULL::json"} AS image),` +
-    ` stone AS (INSERT INTO sluice.tombstone AS s (table_name, key, position, image)` +
-    ` SELECT $4, d.k, d.p, gone.image FROM d LEFT JOIN gone ON gone.k = d.k ORDER BY d.k` +
+    ` stone AS (INSERT INTO sluice.tombstone AS s (table_name, key, position, image, missed)` +
+    ` SELECT $4, d.k, d.p, gone.image, CASE WHEN gone.k IS NULL THEN '0'::xid8 END` +
+    ` FROM d LEFT JOIN gone ON gone.k = d.k ORDER BY d.k` +
     ` ON CONFLICT (table_name, key) DO UPDATE SET position = EXCLUDED.position, deleted_at = now(),` +
-    ` image = EXCLUDED.image WHERE s.position < EXCLUDED.position)` +
+    ` image = EXCLUDED.image, missed = EXCLUDED.missed WHERE s.position < EXCLUDED.position)` +
     ` SELECT count(*)::int AS gone FROM gone`
+  );
+}
+
+/** Deletes that were done before, for rows that came in unseen beside them. $1 keys as objects, $2 positions. */
+export function deleteAgainSql(plan: ShapePlan): string {
+  return (
+    `DELETE FROM ${quoteTable(plan.table.name)} AS t USING ${rowsFrom(plan, [["p", "bigint"]])}` +
+    ` WHERE ${sameKey(plan)} AND t.${position} < r.p`
   );
 }
 

@@ -1,0 +1,103 @@
+import { hostname, userInfo } from "node:os";
+import type { Config } from "../config/config.ts";
+import { SluiceError } from "../errors/sluice-error.ts";
+import { openPool } from "../sink/connect.ts";
+import { DecisionStore } from "../sink/decision-store.ts";
+import { readPipelineRows } from "../sink/status-store.ts";
+import { openRedis } from "../source/connect.ts";
+import { readStreamExtent } from "../source/stream-extent.ts";
+import { startingPoint } from "../source/starting-point.ts";
+import type { ConsoleIo } from "./console-io.ts";
+import { exitCode } from "./exit-code.ts";
+
+/** What an operator confirms; recorded in `sluice.decision` with who did it. */
+export type Acceptance =
+  | { readonly kind: "gap"; readonly stream: string }
+  | { readonly kind: "rewound-primary" };
+
+/** Records the decision, after which the stopped shards go on by themselves. */
+export async function accept(
+  config: Config,
+  io: ConsoleIo,
+  acceptance: Acceptance,
+  dryRun: boolean,
+): Promise<number> {
+  const pool = openPool({ url: config.databaseUrl, applicationName: "sluice accept", max: 1 });
+  try {
+    return acceptance.kind === "gap"
+      ? await acceptGap(config, io, pool, acceptance.stream, dryRun)
+      : await acceptRewound(config, io, pool, dryRun);
+  } finally {
+    await pool.end();
+  }
+}
+
+type Pool = ReturnType<typeof openPool>;
+
+async function acceptRewound(config: Config, io: ConsoleIo, pool: Pool, dryRun: boolean): Promise<number> {
+  const { shards } = await readPipelineRows(pool, config.pipeline);
+  const stopped = shards.filter((shard) => shard.lastError?.code === "PRIMARY_REWOUND");
+  if (stopped.length === 0) {
+    io.err("no shard is stopped by PRIMARY_REWOUND; nothing to accept\n");
+    return exitCode.problems;
+  }
+  const streams = stopped.map((shard) => shard.stream).join(", ");
+  if (dryRun) {
+    io.out(
+      `would let positions count anew from the first entry of the restored primary on; stopped: ${streams}\n`,
+    );
+    return exitCode.done;
+  }
+  const base = await new DecisionStore(pool, config.pipeline).acceptRewoundPrimary(decidedBy());
+  io.out(`accepted: positions of the restored primary count from ${base}; ${streams} will go on\n`);
+  return exitCode.done;
+}
+
+async function acceptGap(
+  config: Config,
+  io: ConsoleIo,
+  pool: Pool,
+  stream: string,
+  dryRun: boolean,
+): Promise<number> {
+  const decisions = new DecisionStore(pool, config.pipeline);
+  const saved = await decisions.checkpoint(stream);
+  if (saved?.id === undefined) throw noGap(stream, "it has no checkpoint");
+  const redis = await openRedis({ url: config.redisUrl, name: "sluice-accept" });
+  const extent = await readStreamExtent(redis, stream).finally(() => redis.disconnect());
+  const gap = gapOf(stream, { id: saved.id, entries: saved.entries }, extent);
+  if (gap === undefined) throw noGap(stream, "nothing is missing after its checkpoint");
+  const removed = extent === undefined ? 0n : extent.added - extent.length;
+  const lost = removed - saved.entries;
+  const what = `${lost} entries of ${stream} after ${saved.id}`;
+  if (dryRun) {
+    io.out(`would accept the loss of ${what}\n`);
+    return exitCode.done;
+  }
+  await decisions.acceptGap({ stream, checkpoint: saved.id, entries: removed, lost, decidedBy: decidedBy() });
+  io.out(`accepted the loss of ${what}; the shard goes on by itself\n`);
+  io.out("The tables may lack these changes until they are copied anew by a snapshot.\n");
+  return exitCode.done;
+}
+
+/** The error that the shard stops with, if it does. */
+function gapOf(...place: Parameters<typeof startingPoint>): SluiceError | undefined {
+  try {
+    startingPoint(...place);
+    return undefined;
+  } catch (error) {
+    if (error instanceof SluiceError && error.code === "STREAM_GAP") return error;
+    throw error;
+  }
+}
+
+function noGap(stream: string, why: string): SluiceError {
+  return new SluiceError("CONFIG_INVALID", `${stream} has no gap to accept: ${why}`, {
+    place: { stream },
+    remedy: "See `sluice status` for the shards that STREAM_GAP stopped.",
+  });
+}
+
+function decidedBy(): string {
+  return `${userInfo().username}@${hostname()}`;
+}

@@ -1,0 +1,40 @@
+import { SluiceError } from "../errors/sluice-error.ts";
+import type { Change } from "../change/change.ts";
+
+/** A place in the primary's log and when it was committed there. */
+export interface LogPlace {
+  readonly commitLsn: number;
+  readonly committedAtMs: number;
+}
+
+/**
+ * Notices a primary that was restored, so that its log counts from below: without care each of its changes would look older than
+ * what is applied, and be skipped (I4).
+ *
+ * Debezium appends in commit order, so a change that was committed later never comes from an earlier place of the same log. What is
+ * sent again after a crash, or appended late, comes from an earlier place too, but was committed earlier.
+ */
+export class LogOrder {
+  private commitLsn: number;
+  private committedAtMs: number;
+
+  constructor(applied: LogPlace) {
+    this.commitLsn = applied.commitLsn;
+    this.committedAtMs = applied.committedAtMs;
+  }
+
+  /** Takes the shard's changes in order. Throws PRIMARY_REWOUND. */
+  admit(change: Pick<Change, "commitLsn" | "committedAtMs" | "table">): void {
+    const { commitLsn, committedAtMs } = change;
+    if (commitLsn < this.commitLsn) {
+      if (committedAtMs <= this.committedAtMs) return;
+      throw new SluiceError(
+        "PRIMARY_REWOUND",
+        `a change of ${committedAtMs - this.committedAtMs} ms later comes from ${this.commitLsn - commitLsn} bytes earlier in the log`,
+        { place: { table: change.table.id } },
+      );
+    }
+    if (commitLsn > this.commitLsn || committedAtMs > this.committedAtMs) this.committedAtMs = committedAtMs;
+    this.commitLsn = commitLsn;
+  }
+}

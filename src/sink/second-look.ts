@@ -1,0 +1,133 @@
+import type pg from "pg";
+import type { Catalog } from "../catalog/catalog.ts";
+import type { ShapePlan } from "../catalog/shape-plan.ts";
+import type { Change } from "../change/change.ts";
+import { scanShape } from "../decode/envelope.ts";
+import { SluiceError } from "../errors/sluice-error.ts";
+import { jsonArray } from "./statements/rows.ts";
+import { deleteAgainSql } from "./statements/write-rows.ts";
+
+interface MissedDelete {
+  readonly table: string;
+  /** As Debezium wrote it. */
+  readonly key: string;
+  readonly position: string;
+}
+
+const mostAtOnce = 1_000;
+/** One member at a time looks: "look" in ASCII. */
+const lockKey = "1819242347";
+
+/**
+ * Deletes again where a delete found no row. Two shards meet on a key when the columns that route it change their value: its insert
+ * and its delete may then run beside each other, each without seeing the other, and the row would stay. So the delete is done
+ * again, guarded by its position, once every transaction has ended that may have run beside it.
+ */
+export class SecondLook {
+  private readonly pool: pg.Pool;
+  private readonly catalog: Catalog;
+
+  constructor(pool: pg.Pool, catalog: Catalog) {
+    this.pool = pool;
+    this.catalog = catalog;
+  }
+
+  /** Looks at what is due. Returns how many rows went. */
+  async look(): Promise<number> {
+    const { rows } = await this.pool.query<{ found: boolean }>(
+      "SELECT EXISTS (SELECT FROM sluice.tombstone WHERE missed IS NOT NULL) AS found",
+    );
+    if (rows[0]?.found !== true) return 0;
+    const client = await this.pool.connect();
+    try {
+      await client.query("BEGIN");
+      const removed = await this.lookOn(client);
+      await client.query("COMMIT");
+      client.release();
+      return removed;
+    } catch (error) {
+      client.release(true);
+      throw error;
+    }
+  }
+
+  private async lookOn(client: pg.PoolClient): Promise<number> {
+    const lock = await client.query<{ mine: boolean }>(
+      `SELECT pg_try_advisory_xact_lock(${lockKey}) AS mine`,
+    );
+    if (lock.rows[0]?.mine !== true) return 0;
+    const due = await client.query<MissedDelete>(
+      `SELECT table_name AS table, key, position::text FROM sluice.tombstone
+       WHERE missed <> '0' AND missed <= pg_snapshot_xmin(pg_current_snapshot()) ORDER BY table_name, key LIMIT $1`,
+      [mostAtOnce],
+    );
+    let removed = 0;
+    for (const [plan, deletes] of await this.byPlan(due.rows)) {
+      const keys = jsonArray(deletes.map(({ key }) => Buffer.from(key)));
+      const positions = `{${deletes.map(({ position }) => position).join(",")}}`;
+      removed += (await client.query(deleteAgainSql(plan), [keys, positions])).rowCount ?? 0;
+    }
+    await this.mark(client, due.rows);
+    return removed;
+  }
+
+  /** Those that were looked at are done; those whose delete has committed since are due once all that run now have ended. */
+  private async mark(client: pg.PoolClient, done: readonly MissedDelete[]): Promise<void> {
+    await client.query(
+      `UPDATE sluice.tombstone s SET missed = NULL
+       FROM unnest($1::text[], $2::text[], $3::bigint[]) AS d(table_name, key, position)
+       WHERE (s.table_name, s.key, s.position) = (d.table_name, d.key, d.position)`,
+      [done.map(({ table }) => table), done.map(({ key }) => key), done.map(({ position }) => position)],
+    );
+    await client.query(
+      "UPDATE sluice.tombstone SET missed = pg_snapshot_xmax(pg_current_snapshot()) WHERE missed = '0'",
+    );
+  }
+
+  private async byPlan(deletes: readonly MissedDelete[]): Promise<Map<ShapePlan, MissedDelete[]>> {
+    const plans = new Map<ShapePlan, MissedDelete[]>();
+    for (const each of deletes) {
+      const plan = await this.plan(each);
+      if (plan === undefined) continue;
+      const group = plans.get(plan);
+      if (group === undefined) plans.set(plan, [each]);
+      else group.push(each);
+    }
+    return plans;
+  }
+
+  /** Undefined when there is no such table any more, and so no row. */
+  private async plan({ table, key, position }: MissedDelete): Promise<ShapePlan | undefined> {
+    for (const name of namesOf(table)) {
+      const change: Change = {
+        op: "d",
+        table: name,
+        entryIndex: 0,
+        key,
+        image: undefined,
+        shape: scanShape(Buffer.from(key), 0).shape,
+        position: BigInt(position),
+        commitLsn: 0,
+        committedAtMs: 0,
+        newKey: undefined,
+        oldKey: undefined,
+      };
+      try {
+        return await this.catalog.plan(change);
+      } catch (error) {
+        if (!(error instanceof SluiceError)) throw error;
+      }
+    }
+    return undefined;
+  }
+}
+
+/** `schema.table` at each of its dots: names may have dots of their own. */
+function namesOf(id: string): { readonly schema: string; readonly table: string; readonly id: string }[] {
+  const parts = id.split(".");
+  return parts.slice(1).map((_, index) => ({
+    schema: parts.slice(0, index + 1).join("."),
+    table: parts.slice(index + 1).join("."),
+    id,
+  }));
+}

@@ -1,0 +1,41 @@
+import type { Redis } from "ioredis";
+import { firstEntryId } from "../change/entry-id.ts";
+
+/** What a stream holds and has held. */
+export interface StreamExtent {
+  /** Undefined: the stream is empty. */
+  readonly firstId: string | undefined;
+  readonly lastId: string;
+  /** The highest id that XDEL removed; undefined: none, or the server does not tell. */
+  readonly maxDeletedId: string | undefined;
+  /** Entries ever added, removed ones included. */
+  readonly added: bigint;
+  readonly length: bigint;
+}
+
+/** Undefined when there is no such key. */
+export async function readStreamExtent(redis: Redis, stream: string): Promise<StreamExtent | undefined> {
+  let reply: unknown;
+  try {
+    reply = await redis.call("XINFO", "STREAM", stream);
+  } catch (error) {
+    if (error instanceof Error && error.message.includes("no such key")) return undefined;
+    throw error;
+  }
+  if (!Array.isArray(reply)) return undefined;
+  const facts = new Map<unknown, unknown>();
+  for (let index = 0; index < reply.length; index += 2) facts.set(reply[index], reply[index + 1]);
+  const first = facts.get("first-entry");
+  return {
+    firstId: Array.isArray(first) ? String(first[0]) : undefined,
+    lastId: String(facts.get("last-generated-id")),
+    maxDeletedId: deletedId(facts.get("max-deleted-entry-id")),
+    added: BigInt(String(facts.get("entries-added"))),
+    length: BigInt(String(facts.get("length"))),
+  };
+}
+
+/** `0-0` stands for none. */
+function deletedId(reply: unknown): string | undefined {
+  return reply === undefined || reply === firstEntryId ? undefined : String(reply);
+}
