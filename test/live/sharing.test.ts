@@ -1,0 +1,163 @@
+import { setTimeout as pause } from "node:timers/promises";
+import { Redis } from "ioredis";
+import { expect, inject, it } from "vitest";
+import { createDatabase, type TestDatabase } from "../support/database.ts";
+import { migrated } from "../support/member.ts";
+import { startSluice, type Environment, type SluiceProcess } from "../support/sluice-process.ts";
+import { createStreamPrefix } from "../support/stream-prefix.ts";
+
+const lease = "2s";
+const leaseMs = 2_000;
+
+interface Setting extends AsyncDisposable {
+  readonly db: TestDatabase;
+  readonly redis: Redis;
+  readonly streams: readonly string[];
+  start(member: string): Promise<SluiceProcess>;
+}
+
+async function setting(shards: number): Promise<Setting> {
+  await using stack = new AsyncDisposableStack();
+  const db = stack.use(await createDatabase(inject("postgresUrl")));
+  await migrated(db.url);
+  await db.query("CREATE TABLE users (id int PRIMARY KEY, name text, _sluice_lsn bigint)");
+  const prefix = stack.use(createStreamPrefix(inject("redisUrl")));
+  const redis = stack.adopt(new Redis(inject("redisUrl")), (client) => client.disconnect());
+  const streams = prefix.streams(shards);
+  const environment: Environment = {
+    SLUICE_REDIS_URL: inject("redisUrl"),
+    SLUICE_DATABASE_URL: db.url,
+    SLUICE_STREAMS: streams.join(","),
+    SLUICE_LEASE: lease,
+    SLUICE_READ_BLOCK: "500ms",
+  };
+  const started = stack.move();
+  return {
+    ...{ db, redis, streams },
+    async start(member) {
+      const sluice = started.use(await startSluice({ ...environment, SLUICE_MEMBER: member }));
+      await sluice.waitReady();
+      return sluice;
+    },
+    [Symbol.asyncDispose]: () => started.disposeAsync(),
+  };
+}
+
+/** Shards of each living owner. */
+async function split(db: TestDatabase): Promise<Record<string, number>> {
+  const rows = await db.query<{ owner: string; count: number }>(
+    "SELECT owner, count(*)::int AS count FROM sluice.shard WHERE lease_until > clock_timestamp() GROUP BY owner",
+  );
+  return Object.fromEntries(rows.map(({ owner, count }) => [owner, count]));
+}
+
+async function until(what: () => Promise<boolean>, withinMs: number): Promise<number> {
+  const started = performance.now();
+  while (!(await what())) {
+    if (performance.now() - started > withinMs) throw new Error(`not within ${withinMs} ms`);
+    await pause(20);
+  }
+  return performance.now() - started;
+}
+
+const same = (left: object, right: object): boolean =>
+  JSON.stringify(Object.entries(left).sort()) === JSON.stringify(Object.entries(right).sort());
+
+let lsn = 1000;
+
+/** One row for each shard; ids tell when each was added. */
+async function addRows({ redis, streams }: Setting): Promise<void> {
+  for (const stream of streams) {
+    const id = ++lsn;
+    const source = { schema: "public", table: "users", lsn: id };
+    const value = { before: null, after: { id, name: "x" }, source, op: "c" };
+    await redis.xadd(stream, "*", "key", JSON.stringify({ id }), "value", JSON.stringify(value));
+  }
+}
+
+async function allApplied({ db, redis, streams }: Setting): Promise<boolean> {
+  const rows = await db.query<{ stream: string; entries: string; changes: string }>(
+    "SELECT stream, entries, changes_applied AS changes FROM sluice.shard",
+  );
+  const lengths = await Promise.all(streams.map((stream) => redis.xlen(stream)));
+  for (const row of rows) expect(row.changes, row.stream).toBe(row.entries);
+  return streams.every((stream, index) =>
+    rows.some((row) => row.stream === stream && Number(row.entries) === lengths[index]),
+  );
+}
+
+async function consumers({ redis, streams }: Setting): Promise<Set<string>> {
+  const names = new Set<string>();
+  for (const stream of streams) {
+    const groups = (await redis.xinfo("CONSUMERS", stream, "sluice")) as unknown[][];
+    for (const facts of groups) names.add(String(facts[facts.indexOf("name") + 1]));
+  }
+  return names;
+}
+
+it("splits the shards fairly as members come and go, and hands over within a second of a clean stop", async () => {
+  await using set = await setting(8);
+  const { db } = set;
+  await set.start("a");
+  await until(async () => same(await split(db), { a: 8 }), 5_000);
+  const b = await set.start("b");
+  await until(async () => same(await split(db), { a: 4, b: 4 }), 5_000);
+  await set.start("c");
+  await until(async () => same(await split(db), { a: 3, b: 3, c: 2 }), 5_000);
+  await addRows(set);
+  await until(() => allApplied(set), 5_000);
+  const stopped = b.stop();
+  expect(await until(async () => same(await split(db), { a: 4, c: 4 }), 5_000)).toBeLessThan(1_000);
+  expect(await stopped).toMatchObject({ code: 0 });
+  await addRows(set);
+  await until(() => allApplied(set), 5_000);
+  expect(await consumers(set)).toEqual(new Set(["a", "c"]));
+});
+
+it("resumes a killed member's shards within its lease and a second, and takes its name's leases back at once", async () => {
+  await using set = await setting(6);
+  const { db } = set;
+  await set.start("a");
+  const b = await set.start("b");
+  await until(async () => same(await split(db), { a: 3, b: 3 }), 5_000);
+  await addRows(set);
+  await until(() => allApplied(set), 5_000);
+  await b.kill();
+  await addRows(set);
+  expect(await until(() => allApplied(set), 10_000)).toBeLessThan(leaseMs + 1_000);
+  expect(await split(db)).toEqual({ a: 6 });
+  const again = await set.start("b");
+  await until(async () => same(await split(db), { a: 3, b: 3 }), 5_000);
+  await again.kill();
+  await set.start("b");
+  expect(await until(async () => same(await split(db), { a: 3, b: 3 }), 5_000)).toBeLessThan(leaseMs / 2);
+  await addRows(set);
+  await until(() => allApplied(set), 5_000);
+});
+
+it("does without a member that is paused beyond its lease, and takes it in again when it wakes (I2)", async () => {
+  await using set = await setting(4);
+  const { db } = set;
+  await set.start("a");
+  const b = await set.start("b");
+  await until(async () => same(await split(db), { a: 2, b: 2 }), 5_000);
+  process.kill(b.process.pid, "SIGSTOP");
+  await addRows(set);
+  await until(async () => same(await split(db), { a: 4 }), leaseMs + 1_000);
+  await until(() => allApplied(set), 2_000);
+  process.kill(b.process.pid, "SIGCONT");
+  await addRows(set);
+  await until(async () => same(await split(db), { a: 2, b: 2 }), 10_000);
+  await addRows(set);
+  await until(() => allApplied(set), 5_000);
+  expect((await db.query("SELECT FROM users")).length).toBe(4 * 3);
+});
+
+it("keeps members beyond the number of shards standing by", async () => {
+  await using set = await setting(1);
+  const a = await set.start("a");
+  await set.start("b");
+  await until(async () => same(await split(set.db), { a: 1 }), 5_000);
+  await a.kill();
+  await until(async () => same(await split(set.db), { b: 1 }), leaseMs + 1_000);
+});
