@@ -76,12 +76,6 @@ export const errorManuals = {
     remedy: "Give each process a SLUICE_MEMBER of its own.",
   },
   // Reading
-  READ_HOLE: {
-    policy: "retry",
-    meaning:
-      "The group's pending entries are not the ones that this member holds, so a reply was lost or someone else read.",
-    remedy: "sluice rewinds to the checkpoint and reads again; if it recurs, another program uses the group.",
-  },
   STREAM_GAP: {
     policy: "stop",
     meaning: "Entries were removed from the stream before they were applied.",

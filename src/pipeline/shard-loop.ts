@@ -32,7 +32,7 @@ export async function runShardLoop(loop: ShardLoop): Promise<void> {
     // What was read ahead is of no use when the chunk before it failed; its own failure waits its turn.
     ahead.catch(() => undefined);
     await applying;
-    reader.settle(chunk.entries.map((entry) => entry.id));
+    reader.settle(chunk.entries);
     loop.progress.entriesSettled(loop.stream, chunk.entries.length);
     chunk = await ahead;
   }

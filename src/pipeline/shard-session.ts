@@ -171,7 +171,7 @@ function quietly(reader: ShardReader, idle: () => void): Pick<ShardReader, "read
       if (options.wait && entries.length === 0) idle();
       return entries;
     },
-    settle: (ids) => reader.settle(ids),
+    settle: (entries) => reader.settle(entries),
   };
 }
 
@@ -186,7 +186,7 @@ function observed(progress: ProgressListener, applied: () => void): ProgressList
 }
 
 function stageOf(error: SluiceError): "receive" | "apply" {
-  return error.code.startsWith("REDIS") || error.code === "READ_HOLE" ? "receive" : "apply";
+  return error.code.startsWith("REDIS") ? "receive" : "apply";
 }
 
 /**
@@ -196,7 +196,7 @@ function stageOf(error: SluiceError): "receive" | "apply" {
 export async function giveBack(config: Config, shards: ShardStore, lease: Lease): Promise<void> {
   const reader = await openReader(config, lease.stream);
   try {
-    await reader.rewind(await shards.checkpoint(lease));
+    await reader.leave(await shards.checkpoint(lease));
   } finally {
     reader.close();
   }

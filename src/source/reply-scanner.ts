@@ -127,6 +127,12 @@ export class ReplyCursor {
     return this.text();
   }
 
+  /** Passes over one element that is no array of others. */
+  skip(): void {
+    if (this.tokens[this.at] === replyKind.array && (this.tokens[this.at + 1] ?? 0) > 0) throw unexpected();
+    this.at += 3;
+  }
+
   /** How many elements follow; -1: no array. */
   array(): number {
     return this.number(replyKind.array);

@@ -1,5 +1,5 @@
 import type { Redis } from "ioredis";
-import { compareEntryIds, firstEntryId } from "../change/entry-id.ts";
+import { firstEntryId } from "../change/entry-id.ts";
 import type { Entry } from "../decode/entry.ts";
 import { SluiceError } from "../errors/sluice-error.ts";
 import { openRedis, redisUnavailable } from "./connect.ts";
@@ -23,9 +23,19 @@ export interface ShardReaderOptions {
 const answerMs = 5_000;
 const mostReported = 1_000;
 
+/** A place in the stream. */
+interface Place {
+  /** Undefined: before the first entry. */
+  readonly id: string | undefined;
+  /** Entries of the stream at or before it, removed ones included. */
+  readonly entries: bigint;
+}
+
 /**
- * Reads one shard on a connection of its own. After `rewind` it delivers every entry behind the checkpoint, in order and
- * without a hole: each read is followed by the group's pending summary, which must list exactly what this reader holds (I3).
+ * Reads one shard on a connection of its own. Each read names the entry after which it begins, so it can make no hole (I3): a lost
+ * reply, another reader or a client that sends a read twice changes nothing of what comes next. The consumer group is told of what
+ * is applied and never asked: it shows operators the place, the lag and who reads, and keeps the entries for others who trim.
+ *
  * After any error the reader is closed and another one begins again at the checkpoint.
  */
 export class ShardReader {
@@ -35,12 +45,11 @@ export class ShardReader {
   private closed = false;
   private abandon: (() => void) | undefined;
   private channel: ReplyChannel | undefined;
-  /** Delivered and not yet settled, in order. */
-  private held: string[] = [];
-  private toSettle: string[] = [];
-  private toRemove: string[] = [];
-  /** The last id that was delivered, or that the group was set to. */
+  /** The last entry that was read, or the one that reading began after. */
   private last = firstEntryId;
+  private settled: Place = { id: undefined, entries: 0n };
+  private toSettle = false;
+  private toRemove: readonly string[] = [];
 
   private constructor(options: ShardReaderOptions, redis: Redis) {
     this.options = options;
@@ -60,35 +69,38 @@ export class ShardReader {
   }
 
   /**
-   * Makes the group say what the checkpoint says: nothing pending, everything after it to be delivered, also what a dead
-   * consumer held. The pending list of a deleted consumer is lost on purpose; the checkpoint remembers what is missing.
-   *
-   * The place is set after the consumers are deleted: what another one reads in between is then delivered again. The other way
-   * round it would be passed over, and no pending list would show it.
+   * Begins after the checkpoint, and makes the group say what it says: its place, nothing pending, no consumer but this member. What
+   * a dead consumer held comes again with what follows the checkpoint; its pending list is not needed.
    */
-  async rewind(checkpoint: { readonly id: string | undefined; readonly entries: bigint }): Promise<void> {
-    const { stream, group } = this.options;
+  async rewind(checkpoint: Place): Promise<void> {
+    const { stream, group, member } = this.options;
     const id = checkpoint.id ?? firstEntryId;
-    const read = checkpoint.entries.toString();
-    this.held = [];
-    this.toSettle = [];
+    const place = [id, "ENTRIESREAD", checkpoint.entries.toString()];
     this.last = id;
+    this.settled = checkpoint;
     const consumers = await this.answer(this.redis.call("XINFO", "CONSUMERS", stream, group)).catch(
       (error: unknown) => {
         if (isReply(error, "NOGROUP") || isReply(error, "no such key")) return undefined;
         throw error;
       },
     );
-    if (consumers === undefined) {
-      await this.answer(
-        this.redis.call("XGROUP", "CREATE", stream, group, id, "MKSTREAM", "ENTRIESREAD", read),
-      );
-      return;
-    }
     const pipeline = this.redis.pipeline();
+    if (consumers === undefined)
+      pipeline.call("XGROUP", "CREATE", stream, group, id, "MKSTREAM", ...place.slice(1));
     for (const name of consumerNames(consumers)) pipeline.call("XGROUP", "DELCONSUMER", stream, group, name);
-    pipeline.call("XGROUP", "SETID", stream, group, id, "ENTRIESREAD", read);
+    pipeline.call("XGROUP", "SETID", stream, group, ...place);
     throwFirst(await this.answer(pipeline.exec()));
+    // Refused when Redis is out of memory, which must not keep entries from being applied.
+    await this.answer(this.redis.call("XGROUP", "CREATECONSUMER", stream, group, member)).catch(
+      () => undefined,
+    );
+  }
+
+  /** Leaves the group to whoever reads next: at the checkpoint, without this member. */
+  async leave(checkpoint: Place): Promise<void> {
+    await this.rewind(checkpoint);
+    const { stream, group, member } = this.options;
+    await this.answer(this.redis.call("XGROUP", "DELCONSUMER", stream, group, member));
   }
 
   /** Whether the stream has entries after `id`. */
@@ -113,75 +125,57 @@ export class ShardReader {
     return ids.filter((_, index) => (found[index] as unknown[]).length === 0);
   }
 
-  /**
-   * The next entries in order; empty when there are none, after waiting if `wait`. Settles first what was passed to
-   * `settle`. Throws READ_HOLE when the pending summary is not what it must be.
-   */
+  /** The next entries in order; empty when there are none, after waiting if `wait`. Tells the group first what was settled. */
   async read(options: { readonly wait: boolean }): Promise<Entry[]> {
-    const { blockMs } = this.options;
-    const settled = this.toSettle.length;
-    const removed = this.toRemove.length;
-    const commands = this.commands(options.wait);
-    const replies = removed + (settled > 0 ? 1 : 0) + 2;
+    const { stream, blockMs } = this.options;
+    const block = options.wait ? ["BLOCK", blockMs] : [];
+    const news = this.newsForGroup(options.wait);
+    const read = command("XREAD", "COUNT", this.size.next, ...block, "STREAMS", stream, this.last);
     this.channel ??= new ReplyChannel(this.redis);
     const timeoutMs = answerMs + (options.wait ? blockMs : 0);
     try {
-      const scanner = await this.channel.exchange(commands, replies, timeoutMs);
-      const entries = this.take(new ReplyCursor(scanner), { settled, removed });
+      const scanner = await this.channel.exchange(news.join("") + read, news.length + 1, timeoutMs);
+      const replies = new ReplyCursor(scanner);
+      for (let index = 0; index <= news.length; index++) {
+        const text = replies.error();
+        if (text !== undefined) throw new SluiceError("REDIS_REPLY", `Redis answered: ${text}`);
+        if (index < news.length) replies.skip();
+      }
+      const entries = readEntries(replies);
+      this.last = entries.at(-1)?.id ?? this.last;
       this.size.learn(entries.length, bytesOf(entries));
       return entries;
     } catch (error) {
-      throw asRedisError(error, this.options.stream);
+      throw asRedisError(error, stream);
     }
   }
 
-  private commands(wait: boolean): string {
-    const { stream, group, member, blockMs } = this.options;
-    const block = wait ? ["BLOCK", blockMs] : [];
-    const count = ["COUNT", this.size.next];
-    let commands = "";
-    for (const name of this.toRemove) commands += command("XGROUP", "DELCONSUMER", stream, group, name);
-    if (this.toSettle.length > 0) commands += command("XACK", stream, group, ...this.toSettle);
-    commands += command("XREADGROUP", "GROUP", group, member, ...count, ...block, "STREAMS", stream, ">");
-    this.toSettle = [];
+  /** A waiting read always names the place: it fails, and begins anew, when the stream or the group has gone. */
+  private newsForGroup(wait: boolean): string[] {
+    const { stream, group } = this.options;
+    const { settled, toSettle, toRemove } = this;
+    this.toSettle = false;
     this.toRemove = [];
-    return commands + command("XPENDING", stream, group);
+    const news = toRemove.map((name) => command("XGROUP", "DELCONSUMER", stream, group, name));
+    if (!toSettle && !wait) return news;
+    const id = settled.id ?? firstEntryId;
+    return [
+      ...news,
+      command("XGROUP", "SETID", stream, group, id, "ENTRIESREAD", settled.entries.toString()),
+    ];
   }
 
-  private take(replies: ReplyCursor, asked: { readonly settled: number; readonly removed: number }): Entry[] {
-    for (let index = 0; index < asked.removed; index++) {
-      throwError(replies);
-      if (replies.integer() > 0) throw this.hole("a consumer that is gone had read entries");
-    }
-    if (asked.settled > 0) {
-      throwError(replies);
-      replies.integer();
-      this.held.splice(0, asked.settled);
-    }
-    throwError(replies);
-    const entries = readEntries(replies);
-    const first = entries[0];
-    if (first !== undefined && compareEntryIds(first.id, this.last) <= 0) {
-      throw this.hole(`entry ${first.id} was delivered again, after ${this.last}`);
-    }
-    for (const entry of entries) this.held.push(entry.id);
-    this.last = entries.at(-1)?.id ?? this.last;
-    throwError(replies);
-    this.verifyPending(replies);
-    return entries;
-  }
-
-  /**
-   * Consumers that must not be there; they are deleted with the next read. Nobody else may do that while this reader reads: the
-   * pending entries of a deleted consumer vanish from the summary that tells of holes.
-   */
+  /** Consumers that are not to be there; they are deleted with the next read. */
   removeConsumers(names: readonly string[]): void {
-    this.toRemove = [...names];
+    this.toRemove = names;
   }
 
-  /** Entries that are durably applied; they are the oldest held. They are settled with the next read. */
-  settle(ids: readonly string[]): void {
-    this.toSettle.push(...ids);
+  /** Entries that are durably applied, the oldest that were read; the group is told with the next read. */
+  settle(entries: readonly Pick<Entry, "id">[]): void {
+    const last = entries.at(-1);
+    if (last === undefined) return;
+    this.settled = { id: last.id, entries: this.settled.entries + BigInt(entries.length) };
+    this.toSettle = true;
   }
 
   /** Ends a waiting read at once. */
@@ -191,25 +185,6 @@ export class ShardReader {
     this.abandon?.();
     this.channel?.close();
     this.redis.disconnect();
-  }
-
-  /** The summary: `[count, first id, last id, [[consumer, count], …]]`. */
-  private verifyPending(summary: ReplyCursor): void {
-    const { held } = this;
-    summary.array();
-    const count = summary.integer();
-    const [first, last] = [summary.text(), summary.text()];
-    const consumers = summary.array();
-    const consumer = consumers > 0 && summary.array() > 0 ? summary.text() : undefined;
-    const exact =
-      count === held.length &&
-      (count === 0 ||
-        (first === held[0] && last === held.at(-1) && consumers === 1 && consumer === this.options.member));
-    if (!exact) throw this.hole(`the group has ${count} entries pending, this member holds ${held.length}`);
-  }
-
-  private hole(message: string): SluiceError {
-    return new SluiceError("READ_HOLE", message, { place: { stream: this.options.stream } });
   }
 
   /** The answer, or an error when the connection closes or the time is up: the client may then never settle its promise. */
@@ -264,11 +239,6 @@ function consumerNames(reply: unknown): string[] {
     const list = facts as unknown[];
     return String(list[list.indexOf("name") + 1]);
   });
-}
-
-function throwError(replies: ReplyCursor): void {
-  const text = replies.error();
-  if (text !== undefined) throw new SluiceError("REDIS_REPLY", `Redis answered: ${text}`);
 }
 
 function bytesOf(entries: readonly Entry[]): number {

@@ -20,7 +20,8 @@ export function startingPoint(
     return { checkpoint: { id: undefined, entries: removed }, warning };
   }
   const lastId = extent?.lastId ?? firstEntryId;
-  if (compareEntryIds(lastId, checkpoint.id) < 0) {
+  const fewer = extent !== undefined && extent.added < checkpoint.entries;
+  if (fewer || compareEntryIds(lastId, checkpoint.id) < 0) {
     const warning =
       "the stream was rolled back or made anew; all that it holds is applied again, guarded by position";
     return { checkpoint: { id: firstEntryId, entries: removed }, warning };
