@@ -16,6 +16,11 @@ export class Catalog {
     { readonly table: ReadTable; readonly plans: Map<string, ShapePlan> }
   >();
 
+  /** Changes come in runs of one kind. */
+  private last:
+    | (Pick<Change, "table" | "op" | "shape"> & { readonly keyed: boolean; readonly plan: ShapePlan })
+    | undefined;
+
   constructor(pool: pg.Pool) {
     this.pool = pool;
   }
@@ -28,10 +33,23 @@ export class Catalog {
 
   /** The plan if it is known: what all but the first change of a shape need, without waiting. */
   knownPlan(change: Change): ShapePlan | undefined {
-    return this.tables.get(change.table.id)?.plans.get(planKeyOf(change));
+    const { last } = this;
+    if (
+      last?.table === change.table &&
+      last.op === change.op &&
+      last.shape === change.shape &&
+      last.keyed === (change.key !== undefined)
+    )
+      return last.plan;
+    const plan = this.tables.get(change.table.id)?.plans.get(planKeyOf(change));
+    if (plan === undefined) return undefined;
+    const { table, op, shape, key } = change;
+    this.last = { table, op, shape, keyed: key !== undefined, plan };
+    return plan;
   }
 
   forget(): void {
+    this.last = undefined;
     this.tables.clear();
   }
 

@@ -33,7 +33,8 @@ export interface DecodeOptions {
  */
 export class Decoder {
   private readonly options: DecodeOptions;
-  private readonly tables = new Map<string, { readonly name: TableName; readonly included: boolean }>();
+  private readonly tables = new Map<string, DecodedTable>();
+  private last: DecodedTable | undefined;
 
   constructor(options: DecodeOptions) {
     this.options = options;
@@ -94,17 +95,25 @@ export class Decoder {
     };
   }
 
-  private table(envelope: Envelope): { readonly name: TableName; readonly included: boolean } {
+  private table(envelope: Envelope): DecodedTable {
+    const { last } = this;
+    if (last?.name.table === envelope.table && last.name.schema === envelope.schema) return last;
     const id = `${envelope.schema}.${envelope.table}`;
     const known = this.tables.get(id);
-    if (known !== undefined) return known;
+    // Ids of two tables may be the same when names have dots.
+    if (known?.name.schema === envelope.schema) return (this.last = known);
     const table = {
       name: { schema: envelope.schema, table: envelope.table, id },
       included: this.options.includes(envelope.schema, envelope.table),
     };
     this.tables.set(id, table);
-    return table;
+    return (this.last = table);
   }
+}
+
+interface DecodedTable {
+  readonly name: TableName;
+  readonly included: boolean;
 }
 
 interface Span {

@@ -1,7 +1,7 @@
 import { SluiceError } from "../errors/sluice-error.ts";
 import type { Change } from "../change/change.ts";
 
-/** A place in the primary's log and when it was committed there. */
+/** The farthest place in the primary's log, and the latest time of a commit there. */
 export interface LogPlace {
   readonly commitLsn: number;
   readonly committedAtMs: number;
@@ -13,6 +13,10 @@ export interface LogPlace {
  *
  * Debezium appends in commit order, so a change that was committed later never comes from an earlier place of the same log. What is
  * sent again after a crash, or appended late, comes from an earlier place too, but was committed earlier.
+ *
+ * Place and time are each kept at their highest. A primary notes a commit's time before its place, so of two commits at once the
+ * first in the log may have the later time, and its clock may be set back: the newest change's time alone would make what is sent
+ * again look later than it.
  */
 export class LogOrder {
   private commitLsn: number;
@@ -34,7 +38,7 @@ export class LogOrder {
         { place: { table: change.table.id } },
       );
     }
-    if (commitLsn > this.commitLsn || committedAtMs > this.committedAtMs) this.committedAtMs = committedAtMs;
     this.commitLsn = commitLsn;
+    this.committedAtMs = Math.max(committedAtMs, this.committedAtMs);
   }
 }

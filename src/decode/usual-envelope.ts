@@ -1,9 +1,12 @@
 import { emptyEnvelope, scanShape, type Envelope } from "./envelope.ts";
 import { isText, skipValue } from "./json-scan.ts";
+import { TailPatterns } from "./tail-pattern.ts";
 
 const beforeNull = Buffer.from('{"before":null,"after":');
 const before = Buffer.from('{"before":');
 const after = ',"after":';
+const nullStart = 0x6e;
+const braceOpen = 0x7b;
 const sourceStart = ',"source":{';
 
 /**
@@ -16,7 +19,8 @@ export function scanUsualEnvelope(bytes: Buffer, from = 0, to = bytes.length): E
   if (afterStart < 0 || bytes[to - 1] !== 0x7d) return undefined;
   const envelope = emptyEnvelope();
   let tailStart = afterStart + 4;
-  if (bytes[afterStart] !== 0x6e) {
+  if (bytes[afterStart] !== nullStart) {
+    if (bytes[afterStart] !== braceOpen) return undefined;
     const { shape, end } = scanShape(bytes, afterStart);
     envelope.afterStart = afterStart;
     envelope.afterEnd = end;
@@ -24,9 +28,15 @@ export function scanUsualEnvelope(bytes: Buffer, from = 0, to = bytes.length): E
     tailStart = end;
   }
   if (tailStart >= to) return undefined;
+  if (patterns.read(bytes, tailStart, to, envelope)) return envelope;
   const tail = bytes.toString("latin1", tailStart, to);
-  return tail.startsWith(sourceStart) && readTail(tail, envelope) ? envelope : undefined;
+  if (!tail.startsWith(sourceStart) || !readTail(tail, envelope)) return undefined;
+  patterns.learn(tail);
+  return envelope;
 }
+
+/** Shared by all shards: their envelopes are of the same tables. */
+const patterns = new TailPatterns();
 
 function startOfAfter(bytes: Buffer, from: number): number {
   if (startsWith(bytes, from, beforeNull)) return from + beforeNull.length;
@@ -54,9 +64,10 @@ function readTail(tail: string, envelope: Envelope): boolean {
   const tableEnd = tail.indexOf('"', table + 11);
   const lsnEnd = endOfDigits(tail, lsn + 6);
   const timeEnd = endOfDigits(tail, time + 8);
+  if (!",}".includes(tail[lsnEnd] ?? "") || !",}".includes(tail[timeEnd] ?? "")) return false;
   if (lsnEnd === lsn + 6 || timeEnd === time + 8 || tail[op + 7] !== '"') return false;
   const sequence = tail.indexOf('"sequence":"[', time);
-  if (sequence < 0 || sequence > schema) return false;
+  if (sequence < 0 || sequence > schema || !usualSequence.test(tail.slice(sequence, schema))) return false;
   const names = tail.slice(schema + 10, tableEnd);
   if (!plainNames.test(names)) return false;
   envelope.schema = tail.slice(schema + 10, table);
@@ -71,6 +82,8 @@ function readTail(tail: string, envelope: Envelope): boolean {
 
 /** The schema and the table with what stands between them: ASCII without escapes. */
 const plainNames = /^[ !#-[\]-~]+","table":"[ !#-[\]-~]+$/;
+
+const usualSequence = /^"sequence":"\[(?:null|\\"\d+\\"),\\"\d+\\"\]",/;
 
 /** `\"123\",…` or `null,…` */
 function firstOfSequence(tail: string, at: number): number | undefined {

@@ -74,7 +74,7 @@ function sinkPool(config: Config, max: number): ReturnType<typeof openPool> {
     max,
     statementTimeoutMs: limit,
     idleInTransactionTimeoutMs: limit,
-    answerTimeoutMs: limit + 1_000,
+    answerTimeoutMs: Math.min(limit + 1_000, Math.floor(config.leaseMs * 0.9)),
     applying: true,
   });
 }

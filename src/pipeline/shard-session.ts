@@ -129,7 +129,12 @@ async function begin(
   reader: ShardReader,
 ): Promise<Checkpoint> {
   const extent = await reader.extent();
-  const { checkpoint, warning } = startingPoint(lease.stream, saved, extent);
+  const checkpointPresent = saved.id !== undefined && (await reader.has(saved.id));
+  const { checkpoint, warning } = startingPoint(
+    lease.stream,
+    saved,
+    extent && { ...extent, checkpointPresent },
+  );
   if (checkpoint !== saved) await shards.reset(lease, saved, checkpoint);
   const id = checkpoint.id ?? firstEntryId;
   const deletedLater = extent?.maxDeletedId !== undefined && compareEntryIds(extent.maxDeletedId, id) > 0;

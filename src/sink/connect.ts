@@ -36,6 +36,8 @@ export function openPool(options: PoolOptions): pg.Pool {
   });
   // A broken idle connection is replaced on next use; without a listener it would end the process.
   pool.on("error", () => undefined);
+  // So would one that breaks between two statements of its user, who finds out with the next.
+  pool.on("connect", (client) => client.on("error", () => undefined));
   return pool;
 }
 

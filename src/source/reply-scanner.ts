@@ -13,6 +13,7 @@ export const replyKind = {
 
 const lineFeed = 0x0a;
 const firstSize = 64 * 1024;
+const firstTokens = 1024;
 
 /**
  * Replies of Redis (RESP2) as they arrive, kept as bytes with the places of their elements: nothing is built for an element, so
@@ -20,7 +21,8 @@ const firstSize = 64 * 1024;
  */
 export class ReplyScanner {
   /** Kind, first, second of each element, in the order of the wire. */
-  readonly tokens: number[] = [];
+  tokens = new Float64Array(firstTokens);
+  private tokenCount = 0;
   private buffer: Buffer;
   private length = 0;
   private at = 0;
@@ -88,7 +90,17 @@ export class ReplyScanner {
   }
 
   private add(kind: number, first: number, second: number): void {
-    this.tokens.push(kind, first, second);
+    let { tokens } = this;
+    const at = this.tokenCount;
+    if (at + 3 > tokens.length) {
+      tokens = new Float64Array(tokens.length * 2);
+      tokens.set(this.tokens);
+      this.tokens = tokens;
+    }
+    tokens[at] = kind;
+    tokens[at + 1] = first;
+    tokens[at + 2] = second;
+    this.tokenCount = at + 3;
     this.missing--;
   }
 
@@ -109,7 +121,7 @@ function integerAt(bytes: Buffer, from: number, to: number): number {
 
 /** Walks a scanner's tokens. Each method throws TypeError when the next element is of another kind. */
 export class ReplyCursor {
-  private readonly tokens: readonly number[];
+  private readonly tokens: Float64Array;
   readonly bytes: Buffer;
   private at = 0;
   /** Of the bulk that `bulk` was called for. */
@@ -131,6 +143,14 @@ export class ReplyCursor {
   skip(): void {
     if (this.tokens[this.at] === replyKind.array && (this.tokens[this.at + 1] ?? 0) > 0) throw unexpected();
     this.at += 3;
+  }
+
+  /** Passes over one element with all that is in it. */
+  skipNested(): void {
+    for (let left = 1; left > 0; left--) {
+      if (this.tokens[this.at] === replyKind.array) left += Math.max(0, this.tokens[this.at + 1] ?? 0);
+      this.at += 3;
+    }
   }
 
   /** How many elements follow; -1: no array. */

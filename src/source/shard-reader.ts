@@ -22,6 +22,8 @@ export interface ShardReaderOptions {
 
 const answerMs = 5_000;
 const mostReported = 1_000;
+/** Larger entries are not read twice to see whether they are still there. */
+const smallBytes = 16_384;
 
 /** A place in the stream. */
 interface Place {
@@ -47,6 +49,9 @@ export class ShardReader {
   private channel: ReplyChannel | undefined;
   /** The last entry that was read, or the one that reading began after. */
   private last = firstEntryId;
+  /** Entries of the stream at or before it. */
+  private entries = 0n;
+  private lastIsSmall = false;
   private settled: Place = { id: undefined, entries: 0n };
   private toSettle = false;
   private toRemove: readonly string[] = [];
@@ -77,6 +82,8 @@ export class ShardReader {
     const id = checkpoint.id ?? firstEntryId;
     const place = [id, "ENTRIESREAD", checkpoint.entries.toString()];
     this.last = id;
+    this.lastIsSmall = false;
+    this.entries = checkpoint.entries;
     this.settled = checkpoint;
     const consumers = await this.answer(this.redis.call("XINFO", "CONSUMERS", stream, group)).catch(
       (error: unknown) => {
@@ -101,6 +108,12 @@ export class ShardReader {
     await this.rewind(checkpoint);
     const { stream, group, member } = this.options;
     await this.answer(this.redis.call("XGROUP", "DELCONSUMER", stream, group, member));
+  }
+
+  /** Whether the stream has an entry of this id. */
+  async has(id: string): Promise<boolean> {
+    const found = await this.answer(this.redis.call("XRANGE", this.options.stream, id, id));
+    return Array.isArray(found) && found.length > 0;
   }
 
   /** Whether the stream has entries after `id`. */
@@ -131,23 +144,51 @@ export class ShardReader {
     const block = options.wait ? ["BLOCK", blockMs] : [];
     const news = this.newsForGroup(options.wait);
     const read = command("XREAD", "COUNT", this.size.next, ...block, "STREAMS", stream, this.last);
+    const before = this.lastIsSmall ? command("XRANGE", stream, this.last, this.last) : "";
     this.channel ??= new ReplyChannel(this.redis);
     const timeoutMs = answerMs + (options.wait ? blockMs : 0);
     try {
-      const scanner = await this.channel.exchange(news.join("") + read, news.length + 1, timeoutMs);
-      const replies = new ReplyCursor(scanner);
-      for (let index = 0; index <= news.length; index++) {
-        const text = replies.error();
-        if (text !== undefined) throw new SluiceError("REDIS_REPLY", `Redis answered: ${text}`);
-        if (index < news.length) replies.skip();
-      }
+      const asked = news.length + 1 + (before === "" ? 0 : 1);
+      const replies = new ReplyCursor(
+        await this.channel.exchange(news.join("") + read + before, asked, timeoutMs),
+      );
+      for (let index = 0; index < news.length; index++) passOver(replies);
+      throwError(replies);
       const entries = readEntries(replies);
-      this.last = entries.at(-1)?.id ?? this.last;
-      this.size.learn(entries.length, bytesOf(entries));
+      if (before !== "" && entries.length > 0) await this.verifyLast(replies, entries.length);
+      this.take(entries);
       return entries;
     } catch (error) {
       throw asRedisError(error, stream);
     }
+  }
+
+  private take(entries: readonly Entry[]): void {
+    const last = entries.at(-1);
+    if (last === undefined) return;
+    this.last = last.id;
+    this.lastIsSmall = last.bytes <= smallBytes;
+    this.entries += BigInt(entries.length);
+    this.size.learn(entries.length, bytesOf(entries));
+  }
+
+  /**
+   * The last entry that was read is asked for again behind the next ones: when it has gone, somebody trimmed the stream, perhaps
+   * beyond it (I8), or made it anew. Then the counts must tell, and the shard begins again at its checkpoint.
+   */
+  private async verifyLast(replies: ReplyCursor, next: number): Promise<void> {
+    throwError(replies);
+    if (replies.array() > 0 || this.channel === undefined) return;
+    const info = new ReplyCursor(
+      await this.channel.exchange(command("XINFO", "STREAM", this.options.stream), 1, answerMs),
+    );
+    throwError(info);
+    const { added, removed } = countsOf(info);
+    if (removed <= this.entries && added >= this.entries + BigInt(next)) return;
+    throw new SluiceError(
+      "REDIS_REPLY",
+      `the stream lost entries after ${this.last}, or was made anew; looking again from the checkpoint`,
+    );
   }
 
   /** A waiting read always names the place: it fails, and begins anew, when the stream or the group has gone. */
@@ -241,6 +282,28 @@ function consumerNames(reply: unknown): string[] {
   });
 }
 
+function throwError(replies: ReplyCursor): void {
+  const text = replies.error();
+  if (text !== undefined) throw new SluiceError("REDIS_REPLY", `Redis answered: ${text}`);
+}
+
+function passOver(replies: ReplyCursor): void {
+  throwError(replies);
+  replies.skip();
+}
+
+/** From the reply of XINFO STREAM. */
+function countsOf(info: ReplyCursor): { readonly added: bigint; readonly removed: bigint } {
+  const facts = new Map<string, bigint>();
+  for (let left = info.array(); left > 0; left -= 2) {
+    const name = info.text() ?? "";
+    if (name === "length" || name === "entries-added") facts.set(name, BigInt(info.integer()));
+    else info.skipNested();
+  }
+  const added = facts.get("entries-added") ?? 0n;
+  return { added, removed: added - (facts.get("length") ?? 0n) };
+}
+
 function bytesOf(entries: readonly Entry[]): number {
   return entries.reduce((sum, entry) => sum + entry.bytes, 0);
 }
@@ -257,15 +320,22 @@ function readEntries(replies: ReplyCursor): Entry[] {
     replies.array();
     replies.bulk();
     const id = buffer.toString("latin1", replies.start, replies.end);
-    const fields = replies.array();
-    const spans: number[] = [];
+    const spans = readSpans(replies, replies.array());
     let bytes = 0;
-    for (let field = 0; field < fields; field++) {
-      replies.bulk();
-      spans.push(replies.start, replies.end);
-      bytes += replies.end - replies.start;
-    }
+    for (let field = 0; field < spans.length; field += 2)
+      bytes += (spans[field + 1] ?? 0) - (spans[field] ?? 0);
     entries.push({ id, buffer, spans, bytes });
   }
   return entries;
+}
+
+function readSpans(replies: ReplyCursor, fields: number): number[] {
+  // An array that is made at its size costs half of one that grows, and nearly every entry has a key and a value.
+  const spans = fields === 4 ? [0, 0, 0, 0, 0, 0, 0, 0] : [];
+  for (let field = 0; field < fields; field++) {
+    replies.bulk();
+    spans[field * 2] = replies.start;
+    spans[field * 2 + 1] = replies.end;
+  }
+  return spans;
 }

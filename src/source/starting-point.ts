@@ -8,11 +8,16 @@ interface Place {
   readonly entries: bigint;
 }
 
+export interface Extent extends StreamExtent {
+  /** The checkpoint's entry is in the stream; undefined: not known. */
+  readonly checkpointPresent?: boolean;
+}
+
 /** Where a shard begins, from its checkpoint and its stream. Throws STREAM_GAP when entries were lost in between (I8). */
 export function startingPoint(
   stream: string,
   checkpoint: Place,
-  extent: Omit<StreamExtent, "maxDeletedId"> | undefined,
+  extent: Extent | undefined,
 ): { readonly checkpoint: Place; readonly warning: string | undefined } {
   const removed = extent === undefined ? 0n : extent.added - extent.length;
   if (checkpoint.id === undefined) {
@@ -20,13 +25,12 @@ export function startingPoint(
     return { checkpoint: { id: undefined, entries: removed }, warning };
   }
   const lastId = extent?.lastId ?? firstEntryId;
-  const fewer = extent !== undefined && extent.added < checkpoint.entries;
-  if (fewer || compareEntryIds(lastId, checkpoint.id) < 0) {
+  const behind = extent?.firstId === undefined || compareEntryIds(extent.firstId, checkpoint.id) > 0;
+  if (compareEntryIds(lastId, checkpoint.id) < 0 || isMadeAnew(checkpoint, extent, behind)) {
     const warning =
       "the stream was rolled back or made anew; all that it holds is applied again, guarded by position";
     return { checkpoint: { id: firstEntryId, entries: removed }, warning };
   }
-  const behind = extent?.firstId === undefined || compareEntryIds(extent.firstId, checkpoint.id) > 0;
   const lost = removed - checkpoint.entries;
   if (behind && lost > 0n && lastId !== checkpoint.id) {
     throw new SluiceError(
@@ -38,4 +42,15 @@ export function startingPoint(
     );
   }
   return { checkpoint, warning: undefined };
+}
+
+/** A stream whose ids have passed the checkpoint, but that has not held the entries up to it. */
+function isMadeAnew(checkpoint: Place, extent: Extent | undefined, behind: boolean): boolean {
+  if (extent === undefined || checkpoint.id === firstEntryId) return false;
+  if (extent.added < checkpoint.entries) return true;
+  // All before the first entry was removed, so that many were; otherwise the checkpoint's own entry is there, unless it was deleted.
+  if (behind) return extent.added - extent.length < checkpoint.entries;
+  const { maxDeletedId } = extent;
+  const deleted = maxDeletedId !== undefined && compareEntryIds(maxDeletedId, checkpoint.id ?? "") >= 0;
+  return extent.checkpointPresent === false && !deleted;
 }

@@ -4,7 +4,7 @@ import { compareEntryIds } from "../../../src/change/entry-id.ts";
 import { ReadSize } from "../../../src/source/read-size.ts";
 import { startingPoint } from "../../../src/source/starting-point.ts";
 
-const extent = { firstId: "5-0", lastId: "9-0", added: 9n, length: 5n };
+const extent = { maxDeletedId: undefined, firstId: "5-0", lastId: "9-0", added: 9n, length: 5n };
 
 describe("startingPoint", () => {
   it("begins before everything when nothing was ever applied, and says so when the stream was trimmed", () => {
@@ -30,6 +30,18 @@ describe("startingPoint", () => {
     expect(rolledBack.checkpoint).toEqual({ id: "0-0", entries: 4n });
     expect(rolledBack.warning).toContain("rolled back");
     expect(startingPoint("s", { id: "12-0", entries: 12n }, undefined).checkpoint.id).toBe("0-0");
+  });
+
+  it("sees that a stream was made anew although its ids have passed the checkpoint", () => {
+    const start = { id: "0-0", entries: 4n };
+    // It never held as many, removed fewer than are missing before its first, or has ids around the checkpoint but not its entry.
+    expect(startingPoint("s", { id: "8-0", entries: 10n }, extent).checkpoint).toEqual(start);
+    expect(startingPoint("s", { id: "4-0", entries: 5n }, extent).checkpoint).toEqual(start);
+    const between = { id: "6-5", entries: 6n };
+    expect(startingPoint("s", between, { ...extent, checkpointPresent: false }).checkpoint).toEqual(start);
+    expect(startingPoint("s", between, { ...extent, checkpointPresent: true }).checkpoint).toBe(between);
+    const deleted = { ...extent, checkpointPresent: false, maxDeletedId: "6-5" };
+    expect(startingPoint("s", between, deleted).checkpoint).toBe(between);
   });
 });
 

@@ -1,0 +1,131 @@
+import { expect, inject, it } from "vitest";
+import { createScene, holdBatches, sessionThatWaits, type Scene } from "../support/scene.ts";
+import { startSluice } from "../support/sluice-process.ts";
+
+const batchEntries = 20;
+
+it("commits checkpoint and rows together: sessions ended in the middle of a batch lose and double nothing (I1)", async () => {
+  await using scene = await createScene({ config: { batchEntries } });
+  await using member = await scene.startMember();
+  const rounds = 12;
+  for (let round = 0; round < rounds; round++) {
+    await using batch = await holdBatches(scene.db);
+    await scene.append(round * 50 + 1, round * 50 + 50);
+    const pid = await batch.waiting();
+    await scene.db.query("SELECT pg_terminate_backend($1)", [pid]);
+    await expect
+      .poll(() => scene.db.query("SELECT FROM pg_stat_activity WHERE pid = $1", [pid]))
+      .toHaveLength(0);
+  }
+  await scene.expectAppliedOnce(rounds * 50);
+  const failures = member.seen.codes.filter((code) => code === "DATABASE_UNAVAILABLE");
+  expect(failures.length).toBeGreaterThanOrEqual(rounds);
+});
+
+/** Gives the shard to a member `thief` behind the back of its owner. */
+async function steal(scene: Scene, db: { query(text: string): Promise<unknown> }): Promise<void> {
+  await db.query(
+    `UPDATE sluice.shard SET owner = 'thief', epoch = epoch + 1, lease_until = now() + interval '1 h'
+     WHERE stream = '${scene.stream}'`,
+  );
+}
+
+it("writes nothing of a batch whose lease was taken, and lets that shard alone go with LEASE_LOST (I2)", async () => {
+  await using scene = await createScene({ shards: 2 });
+  await using member = await scene.startMember();
+  const other = scene.streams[1];
+  await scene.append(1, 20);
+  await scene.expectAppliedOnce(20);
+  const before = await scene.shard();
+  const client = await scene.db.pool.connect();
+  await client.query("BEGIN");
+  await steal(scene, client);
+  await scene.append(21, 40);
+  // The batch's first statement waits for the thief's transaction.
+  await sessionThatWaits(scene.db, "member");
+  await client.query("COMMIT");
+  client.release();
+  await expect.poll(() => member.seen.codes).toContain("LEASE_LOST");
+  const { checkpoint, entries, changes, epoch } = before;
+  const stolen = { checkpoint, entries, changes, epoch: epoch + 1, owner: "thief", leased: true };
+  expect(await scene.shard()).toMatchObject(stolen);
+  expect(await scene.history()).toHaveLength(20);
+  await scene.append(1, 20, other);
+  await scene.expectAppliedOnce(20, other);
+  expect(await scene.shard(other)).toMatchObject({ owner: "member", epoch: 1 });
+  expect(await scene.shard()).toMatchObject(stolen);
+  await member.pipeline.drain();
+  expect(await scene.shard()).toMatchObject(stolen);
+});
+
+it("learns that its lease was taken also when it has nothing to write, and takes the shard again when it is free", async () => {
+  await using scene = await createScene({ config: { leaseMs: 1_000 } });
+  await using member = await scene.startMember();
+  await scene.append(1, 5);
+  await scene.expectAppliedOnce(5);
+  const { epoch } = await scene.shard();
+  await steal(scene, scene.db);
+  await scene.append(6, 10);
+  await expect.poll(() => member.seen.codes).toContain("LEASE_LOST");
+  expect(await scene.history()).toHaveLength(5);
+  await scene.db.query("UPDATE sluice.shard SET owner = NULL, lease_until = NULL");
+  await scene.expectAppliedOnce(10);
+  expect(await scene.shard()).toMatchObject({ owner: "member", epoch: epoch + 2 });
+});
+
+/** Awake again at the end at the latest: it could not be asked to end otherwise. */
+function stopProcess(pid: number): Disposable & { wake(): void } {
+  process.kill(pid, "SIGSTOP");
+  let asleep = true;
+  const wake = (): void => {
+    if (asleep) process.kill(pid, "SIGCONT");
+    asleep = false;
+  };
+  return { wake, [Symbol.dispose]: wake };
+}
+
+it("takes over from a process that was paused beyond its lease; it wakes without doubling anything (I2)", async () => {
+  await using scene = await createScene({ config: { leaseMs: 1_000, batchEntries } });
+  await using paused = await startSluice({
+    SLUICE_REDIS_URL: inject("redisUrl"),
+    SLUICE_DATABASE_URL: scene.db.url,
+    SLUICE_STREAMS: scene.stream,
+    SLUICE_MEMBER: "paused",
+    SLUICE_LEASE: "1s",
+    SLUICE_BATCH_ENTRIES: String(batchEntries),
+  });
+  await paused.waitReady();
+  await using batch = await holdBatches(scene.db);
+  await scene.append(1, 200);
+  await batch.waiting("paused");
+  // It holds entries that it has read ahead, and a transaction in front of the lock.
+  using asleep = stopProcess(paused.process.pid);
+  await batch.release();
+  const { epoch } = await scene.shard();
+  await using heir = await scene.startMember({ member: "heir" });
+  await expect
+    .poll(() => scene.shard(), { timeout: 20_000 })
+    .toMatchObject({ owner: "heir", epoch: epoch + 1 });
+  await expect.poll(async () => (await scene.history()).length, { timeout: 10_000 }).toBeGreaterThan(0);
+  asleep.wake();
+  await scene.append(201, 400);
+  await scene.expectAppliedOnce(400);
+  // Awake, it is one of two members again; whoever owns the shard, it goes on.
+  await expect.poll(() => paused.waitReady(1_000).then(() => true), { timeout: 10_000 }).toBe(true);
+  await scene.append(401, 450);
+  await scene.expectAppliedOnce(450);
+  expect(heir.pipeline.health().registered).toBe(true);
+});
+
+it("ends with MEMBER_REPLACED when another process takes its name, and doubles nothing", async () => {
+  await using scene = await createScene({ config: { leaseMs: 1_000 } });
+  await using first = await scene.startMember();
+  await scene.append(1, 100);
+  await using second = await scene.startMember();
+  await scene.append(101, 200);
+  expect(await first.pipeline.failed).toMatchObject({ code: "MEMBER_REPLACED" });
+  await first.pipeline.drain();
+  await scene.append(201, 300);
+  await scene.expectAppliedOnce(300);
+  expect(second.pipeline.health().registered).toBe(true);
+});
