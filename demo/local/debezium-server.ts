@@ -65,10 +65,11 @@ async function environmentOf({
   return {
     SOURCE_HOST: url.hostname,
     SOURCE_PORT: url.port || "5432",
-    SOURCE_USER: decodeURIComponent(url.username),
+    SOURCE_USER: unexpanded(decodeURIComponent(url.username)),
     // An empty value would count as not set; a server that trusts its clients never looks at it.
-    SOURCE_PASSWORD: decodeURIComponent(url.password) || "unused",
-    SOURCE_DATABASE: decodeURIComponent(url.pathname.slice(1)),
+    SOURCE_PASSWORD: unexpanded(decodeURIComponent(url.password)) || "unused",
+    SOURCE_DATABASE: unexpanded(decodeURIComponent(url.pathname.slice(1))),
+    EXCLUDED_TABLES: (await partitionsOf(primary)).map(exactly).join(","),
     REDIS_ADDRESS: redis,
     SHARDS: String(shards),
     STREAM_PREFIX: "cdc.",
@@ -77,6 +78,23 @@ async function environmentOf({
     QUARKUS_HTTP_PORT: String(await freePort()),
     ...environment,
   };
+}
+
+/** Debezium Server expands `${…}` and `$$` inside a value too. */
+function unexpanded(value: string): string {
+  return value.replaceAll("$", "$$$$");
+}
+
+/** A regular expression for the name alone; commas would part it, and a dollar sign would be expanded. */
+function exactly(name: string): string {
+  return name.replaceAll(/[^\p{L}\p{N}_]/gu, (character) => `\\x{${character.codePointAt(0)?.toString(16)}}`);
+}
+
+/** The snapshot would copy them a second time, beside the partitioned tables that they belong to. */
+async function partitionsOf(primary: string): Promise<string[]> {
+  const query = `SELECT n.nspname || '.' || c.relname AS name FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+    WHERE c.relispartition AND c.relkind IN ('r', 'p') ORDER BY 1`;
+  return (await ask<{ name: string }>(primary, query)).map(({ name }) => name);
 }
 
 interface JavaLaunch {
@@ -110,12 +128,20 @@ async function untilStreaming(
 }
 
 async function isSlotActive(primary: string, slot: string): Promise<boolean> {
-  const client = new pg.Client({ connectionString: primary });
+  const query = "SELECT active FROM pg_replication_slots WHERE slot_name = $1";
+  const [row] = await ask<{ active: boolean }>(primary, query, [slot]);
+  return row?.active ?? false;
+}
+
+async function ask<Row extends pg.QueryResultRow>(
+  url: string,
+  query: string,
+  values: string[] = [],
+): Promise<Row[]> {
+  const client = new pg.Client({ connectionString: url });
   await client.connect();
   try {
-    const query = "SELECT active FROM pg_replication_slots WHERE slot_name = $1";
-    const { rows } = await client.query<{ active: boolean }>(query, [slot]);
-    return rows[0]?.active ?? false;
+    return (await client.query<Row>(query, values)).rows;
   } finally {
     await client.end();
   }

@@ -1,6 +1,7 @@
 import type pg from "pg";
 import type { TableName } from "../change/change.ts";
 import { codecFor, type ColumnType, type ValueCodec } from "../decode/types/value-codec.ts";
+import { isOpaque } from "../decode/types/opaque.ts";
 import { placeholdersOf } from "../decode/placeholder.ts";
 
 /** A column of a table in the read database, and how its values are written. */
@@ -93,7 +94,8 @@ function readColumn(row: ColumnRow): ReadColumn {
     type,
     generated: row.generated,
     codec: codecFor(type),
-    placeholders: placeholdersOf(type),
+    // What is sent as bytes has their placeholder.
+    placeholders: placeholdersOf(isOpaque(type) ? { ...type, name: "bytea" } : type),
   };
 }
 

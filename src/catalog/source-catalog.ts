@@ -47,6 +47,8 @@ export interface CatalogAttribute {
 
 export interface CatalogColumn extends CatalogAttribute {
   readonly notNull: boolean;
+  /** As text: what rows have that are older than the column. */
+  readonly before: string | null;
   /** The expression of a generated column. */
   readonly generated: string | null;
   readonly needs: readonly Need[];
@@ -58,7 +60,7 @@ export interface CatalogTable {
   /** False: unlogged, so its changes are never published. */
   readonly logged: boolean;
   readonly columns: readonly CatalogColumn[];
-  /** The primary key's columns in key order. */
+  /** In key order: the columns that Debezium sends as the key, if they can be a primary key; see `sentKeyIndexSql`. */
   readonly key: readonly string[];
 }
 
@@ -128,17 +130,31 @@ WHERE (${notSystem} OR x.oid IS NOT NULL) AND t.typtype IN ('b', 'e', 'd', 'c', 
 ORDER BY t.oid`;
 
 /**
- * Partitions are left out: their root stands for them. Debezium names a change after the partition it was written to unless
- * the publication has publish_via_partition_root. Tables of extensions are filled by the extension itself.
+ * The index whose columns Debezium 3.6 sends as the key of the table `c`: the primary key, else the first unique index without
+ * expressions, clustered ones before others, by name. Neither the replica identity nor whether it is partial, has nullable
+ * columns or carries more by INCLUDE makes a difference to it.
+ */
+export const sentKeyIndexSql = `(
+  SELECT i.*, x.relname FROM pg_catalog.pg_index i JOIN pg_catalog.pg_class x ON x.oid = i.indexrelid
+  WHERE i.indrelid = c.oid AND i.indisunique AND 0 <> ALL (i.indkey::int2[])
+  ORDER BY i.indisprimary DESC, i.indisclustered DESC, x.relname LIMIT 1)`;
+
+/** Whether no two rows can share the key of the index `i` and all its columns are always there: it can be a primary key. */
+export const isSoundKeySql = `(i.indisprimary OR i.indpred IS NULL AND i.indnatts = i.indnkeyatts AND NOT EXISTS (
+  SELECT FROM pg_catalog.pg_attribute ka WHERE ka.attrelid = i.indrelid AND ka.attnum = ANY (i.indkey::int2[]) AND NOT ka.attnotnull))`;
+
+/**
+ * Partitions are left out: their root stands for them, since the publication has publish_via_partition_root.
+ * Tables of extensions are filled by the extension itself.
  */
 const tablesSql = `
 SELECT n.nspname AS schema, c.relname AS name, c.relpersistence = 'p' AS logged,
   (SELECT coalesce(json_agg(ka.attname ORDER BY k.position), '[]')
-   FROM pg_index i, unnest(i.indkey) WITH ORDINALITY AS k(attnum, position), pg_attribute ka
-   WHERE i.indrelid = c.oid AND i.indisprimary AND k.position <= i.indnkeyatts
-     AND ka.attrelid = c.oid AND ka.attnum = k.attnum) AS key,
+   FROM ${sentKeyIndexSql} i, unnest(i.indkey) WITH ORDINALITY AS k(attnum, position), pg_attribute ka
+   WHERE ${isSoundKeySql} AND k.position <= i.indnkeyatts AND ka.attrelid = c.oid AND ka.attnum = k.attnum) AS key,
   (SELECT coalesce(json_agg(json_build_object('name', a.attname, 'type', ${typeUseSql("a.atttypid", "a.atttypmod")},
      'collation', ${collationSql("a.attcollation", "a.atttypid")}, 'notNull', a.attnotnull,
+     'before', CASE WHEN a.atthasmissing THEN (a.attmissingval::text::text[])[1] END,
      'generated', CASE WHEN a.attgenerated <> '' THEN pg_get_expr(g.adbin, c.oid) END,
      'needs', ${needsSql(`d.classid = 'pg_attrdef'::regclass AND d.objid = g.oid AND a.attgenerated <> ''
        OR d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.objsubid = a.attnum AND d.refclassid = 'pg_collation'::regclass`)})

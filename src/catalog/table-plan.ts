@@ -5,6 +5,7 @@ import type { TableFilter } from "./table-filter.ts";
 import {
   attributeSql,
   emptyTypePlan,
+  literal,
   needProblems,
   planTypes,
   type Problem,
@@ -27,7 +28,8 @@ export function planPreparation(target: Catalog, filter: TableFilter): TablePlan
 /**
  * What the read database lacks to hold the primary's tables. Nothing is dropped and no existing column changes. Left out on
  * purpose: foreign keys, secondary unique constraints and triggers, which cannot hold while shards are applied independently;
- * defaults and identity, since rows arrive complete. A plan made after its steps ran is empty.
+ * defaults and identity, since rows arrive complete; only what the primary's rows have that are older than a column is its default
+ * here, since nothing is published when the column is added. A plan made after its steps ran is empty.
  */
 export function planTables(source: Catalog, target: Catalog, filter: TableFilter): TablePlan {
   const wanted = source.tables.filter((table) => table.logged && filter(table.schema, table.name));
@@ -100,7 +102,8 @@ function addPosition(table: CatalogTable): Step[] {
 
 function columnSql(types: TypePlan, column: CatalogColumn, notNull: boolean): string {
   const generated = column.generated === null ? "" : ` GENERATED ALWAYS AS (${column.generated}) STORED`;
-  return `${attributeSql(types.typeSql, column)}${generated}${notNull ? " NOT NULL" : ""}`;
+  const before = column.before === null ? "" : ` DEFAULT ${literal(column.before)}`;
+  return `${attributeSql(types.typeSql, column)}${before}${generated}${notNull ? " NOT NULL" : ""}`;
 }
 
 function columnProblems(

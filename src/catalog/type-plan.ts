@@ -251,7 +251,7 @@ function typeName(type: CatalogType): string {
 }
 
 /** Safe whatever standard_conforming_strings is. */
-function literal(text: string): string {
+export function literal(text: string): string {
   const quoted = `'${text.replaceAll("'", "''")}'`;
   return text.includes("\\") ? `E${quoted.replaceAll("\\", String.raw`\\`)}` : quoted;
 }

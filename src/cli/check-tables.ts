@@ -66,13 +66,7 @@ function checkTable(
     );
   }
   checkKey(table, source, fail, warn);
-  const arrays = source?.replicaIdentityFull === false ? source.arraysWithoutPlaceholder : [];
-  if (arrays.length > 0) {
-    warn(
-      `unchanged large values of ${arrays.join(", ")} arrive as NULL and cannot be told from it`,
-      `On the primary: ALTER TABLE ${table.id} REPLICA IDENTITY FULL.`,
-    );
-  }
+  if (source !== undefined) checkSource(source, fail, warn);
   if (table.uniques.length > 0) {
     warn(
       `unique indexes besides the key may be violated for a moment: ${table.uniques.join(", ")}`,
@@ -91,16 +85,69 @@ function checkTable(
 type Report = (what: string, remedy: string) => void;
 
 function checkKey(table: TableFacts, source: TableFacts | undefined, fail: Report, warn: Report): void {
-  const same = source === undefined || sameNames(table.key, source.key);
-  if (!same) {
-    const [here, there] = [table.key, source.key].map((key) => (key.length === 0 ? "none" : key.join(", ")));
+  if (source?.sentKey?.sound === false) return;
+  const sent = source === undefined ? table.key : (source.sentKey?.columns ?? []);
+  if (!sameNames(table.key, sent)) {
+    const [here, there] = [table.key, sent].map((key) => (key.length === 0 ? "none" : key.join(", ")));
     fail(
-      `primary key here: ${here}; on the primary: ${there}`,
-      "Give it the primary key that the primary's has.",
+      `primary key here: ${here}; changes come with the key: ${there}`,
+      "Give both sides the same primary key. Without one, Debezium takes the primary's first unique index.",
     );
   } else if (table.key.length === 0) {
     warn("no primary key: only inserts can be applied", "Give it a primary key on both sides.");
   }
+}
+
+/** What the primary's table loses on the way. */
+function checkSource(source: TableFacts, fail: Report, warn: Report): void {
+  const { sentKey, unsent } = source;
+  const lost = source.lostWhenUnchanged.filter((column) => !unsent.includes(column));
+  if (sentKey?.sound === false) {
+    fail(
+      `changes come with the columns of ${sentKey.index} as key (${sentKey.columns.join(", ")}), which rows can share`,
+      "Give it a primary key on both sides.",
+    );
+  }
+  if (sentKey?.sound === true && !sentKey.logged) {
+    fail(
+      `changes come with the key ${sentKey.columns.join(", ")}, but REPLICA IDENTITY USING INDEX logs other columns: deletes hit wrong rows`,
+      "On the primary: ALTER TABLE … REPLICA IDENTITY DEFAULT if it has a primary key, else FULL.",
+    );
+  }
+  if (lost.length > 0 && !source.replicaIdentityFull) {
+    warn(
+      `unchanged large values of ${lost.join(", ")} arrive as NULL and cannot be told from it`,
+      `On the primary: ALTER TABLE ${source.id} REPLICA IDENTITY FULL.`,
+    );
+  }
+  if (unsent.length > 0) {
+    warn(
+      `Debezium cannot send the types of ${unsent.join(", ")}`,
+      "Give them another type on the primary, or do without them here.",
+    );
+  }
+  if (source.hasHeirs) {
+    warn(
+      "Debezium's snapshot copies the rows of tables that inherit from it into it as well",
+      `Set Debezium's snapshot.select.statement.overrides to SELECT * FROM ONLY ${source.id}, or delete those rows here.`,
+    );
+  }
+  if (source.partitions.length > 0) checkPartitions(source, warn);
+}
+
+function checkPartitions(source: TableFacts, warn: Report): void {
+  for (const publication of source.publicationsByPartition) {
+    warn(
+      `the publication ${publication} names changes after its partitions`,
+      `On the primary, if Debezium uses it: ALTER PUBLICATION ${publication} SET (publish_via_partition_root = true).`,
+    );
+  }
+  const names = source.partitions.map((partition) => partition.id);
+  warn(
+    "Debezium's snapshot copies its partitions a second time, under their own names; dropping, detaching or emptying one leaves the rows here",
+    `Start Debezium with EXCLUDED_TABLES=${names.join(",")} or sluice with SLUICE_TABLES=${names.map((name) => `!${name}`).join(",")}. ` +
+      "Delete a partition's rows before it goes.",
+  );
 }
 
 function sameNames(left: readonly string[], right: readonly string[]): boolean {

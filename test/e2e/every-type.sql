@@ -26,3 +26,10 @@ CREATE TABLE composite (
 CREATE TABLE "Odd Names"."Select" ("Key" text PRIMARY KEY, "Order" int, "quo""ted" text, "with space" jsonb);
 CREATE TABLE large (id int PRIMARY KEY, label text, body text, raw bytea, list text[], doc jsonb, numbers int[], tags hstore);
 CREATE TABLE log (at timestamptz, line text);
+CREATE TYPE pair AS (a int, b text);
+CREATE TYPE text_range AS RANGE (SUBTYPE = text);
+CREATE TABLE opaque (
+  id int PRIMARY KEY, note text, a_path path, a_polygon polygon, a_box box, a_circle circle, a_line line, a_lseg lseg, a_tsquery tsquery, a_lsn pg_lsn,
+  a_jsonpath jsonpath, a_multirange int4multirange, spans tstzmultirange, a_pair pair, pairs pair[], a_text_range text_range,
+  positives small_positive[]
+);

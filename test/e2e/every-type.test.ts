@@ -4,40 +4,11 @@ import { join } from "node:path";
 import pg from "pg";
 import { expect, it } from "vitest";
 import { compareDatabases } from "../../demo/compare.ts";
+import { startDebezium } from "../../demo/local/debezium-server.ts";
 import { waitUntilCaughtUp } from "../support/caught-up.ts";
 import { startPipeline } from "../support/pipeline.ts";
 import { runSluice, startSluice } from "../support/sluice-process.ts";
-
-const everyColumn = `a_bool, a_int2, a_int4, a_int8, a_oid, a_float4, a_float8, a_numeric, a_big_numeric, a_money, a_text, a_varchar,
-  a_char, a_citext, a_bytea, a_bit1, a_bit5, a_bit70, a_varbit, a_date, a_time, a_time3, a_timetz, a_timestamp, a_timestamp3,
-  a_timestamptz, a_interval, a_json, a_jsonb, a_xml, a_uuid, a_inet, a_cidr, a_macaddr, a_macaddr8, a_mood, a_positive, a_point,
-  a_tsvector, a_hstore, a_ltree, a_int4range, a_int8range, a_numrange, a_tsrange, a_tstzrange, a_daterange, ints, bigs, texts,
-  numerics, stamps, plain_stamps, uuids, dates, bools, byteas, jsonbs, floats, moods, inets`;
-
-/** Ordinary values, extreme ones, and empty ones; what the origin cannot send right is left out. */
-const rows = [
-  `true, 1, 2, 9007199254740993, 42, 1.1, 3.141592653589793, 12.30, 123456789012345678901234567890.123456789, 12.34, 'text', 'varchar',
-  'char', 'CiText', '\\xdeadbeef', '1', '00101', repeat('01', 35)::bit(70), '1011', '2024-01-02', '03:04:05.678901', '03:04:05.678',
-  '03:04:05.678901+00', '2024-01-02 03:04:05.678901', '2024-01-02 03:04:05.678', '2024-01-02 03:04:05.678901+09',
-  '1 year 2 months 3 days 04:05:06.789', '{"a": 1.10, "b": [null]}', '{"a": 1.10}', '<a>b</a>', 'a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11',
-  '10.0.0.1/8', '10.0.0.0/8', '08:00:2b:01:02:03', '08:00:2b:01:02:03:04:05', 'it''s ok', 7, '(1.5,-2)', 'a fat cat', 'a=>1, "b c"=>NULL',
-  'Top.Science', '[1,5)', '[1,9000000000)', '(1.5,2.5]', '[2024-01-01,2024-02-01)', '[2024-01-01 00:00+00,)', '[2024-01-01,2024-02-01)',
-  '{1,NULL,3}', '{9007199254740993}', '{"a,b","",NULL,"\\"q\\""}', '{1.20,NULL}', '{2024-01-02 03:04:05+00}', '{2024-01-02 03:04:05.5}',
-  '{a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11}', '{2024-01-02,NULL}', '{t,f,NULL}', '{"\\\\xdead"}', '{"{\\"k\\": 1}"}', '{1.5,NaN,-Infinity}',
-  '{sad,HAPPY}', '{10.0.0.1}'`,
-  `false, -32768, -2147483648, -9223372036854775808, 4294967295, 'NaN', '-Infinity', -99999999.99, 'NaN', -0.01, '', '', '', '', '', '0', '00000',
-  repeat('0', 70)::bit(70), '', '2100-12-31', '00:00:00', '23:59:59.999', '00:00:00+00', 'infinity', '0044-03-15 01:02:03 BC', '-infinity',
-  '-5 years -5 months 28 days -03:59:17.622986', 'null', '"\\u00e9"', '<r a="1">&amp;</r>', '00000000-0000-0000-0000-000000000000', '::1', '::/0',
-  'ff:ff:ff:ff:ff:ff', 'ff:ff:ff:ff:ff:ff:ff:ff', 'HAPPY', 999, '(0,0)', '', '', '', 'empty', 'empty', 'empty', 'empty', '(-infinity,infinity)',
-  'empty', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}'`,
-  `NULL, 32767, 2147483647, 9223372036854775807, 0, '-0', '-0', 99999999.99, 'Infinity', 92233720368547758.07, 'ünïcödé 🎉 "quotes" ''single'' \\ back', E'tab\\tnew\\nline',
-  'äöü', 'ÀB', '\\x00', '1', '11111', repeat('1', 70)::bit(70), '11111111111111111111', 'infinity', '24:00:00', '12:00', '12:00:00+00', '-infinity',
-  '1969-12-31 23:59:59.999', '294276-12-31 23:59:59.999999+00', '-1 microsecond', '{}', '[]', NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL,
-  NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL`,
-  `NULL, NULL, NULL, NULL, NULL, 'Infinity', 1e308, 0, '-Infinity', 0, '__debezium', NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, '-infinity', NULL, NULL, NULL,
-  '2024-02-29 00:00', NULL, '0044-03-15 12:00:00+00 BC', '0', NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL,
-  NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL`,
-];
+import { everyColumn, everyTypeRows } from "./every-type.rows.ts";
 
 async function connect(url: string): Promise<pg.Client> {
   const client = new pg.Client({ connectionString: url });
@@ -47,10 +18,9 @@ async function connect(url: string): Promise<pg.Client> {
   return client;
 }
 
-/** Years before Christ are sent right only while streaming: the snapshot takes them for Julian ones. */
-async function writeEveryType(client: pg.Client, how: "snapshot" | "streamed"): Promise<void> {
-  const sent = how === "streamed" ? rows : rows.map((row) => row.replaceAll(/'[^',]* BC'/g, "NULL"));
-  for (const row of sent) await client.query(`INSERT INTO every_type (${everyColumn}) VALUES (${row})`);
+async function writeEveryType(client: pg.Client): Promise<void> {
+  for (const row of everyTypeRows)
+    await client.query(`INSERT INTO every_type (${everyColumn}) VALUES (${row})`);
 }
 
 /** Incompressible, so that PostgreSQL stores it apart. */
@@ -72,16 +42,28 @@ async function writeLarge(client: pg.Client, id: number): Promise<void> {
   ]);
 }
 
+/** Of types that Debezium has no form of its own for; large enough to be stored apart. */
+async function writeOpaque(client: pg.Client, id: number): Promise<void> {
+  await client.query(
+    `INSERT INTO opaque VALUES ($1, 'first', '[(0.1,0),(1,1)]', '((0,0),(1,1),(1,0))', '(1,1),(0,0)', '<(0,0),1.5>', '{1,2,3}',
+       '[(0,0),(1,1)]', 'a & !b', '16/B374D848', '$.a[*] ? (@ > 1)', '{[1,3),[5,7)}', '{["2024-01-01 00:00+00",)}',
+       ROW(1, $2), ARRAY[ROW(1, 'a "b" \\ c')::pair, ROW(NULL, NULL)::pair], '[a,"b c")', '{1,2}')`,
+    [id, `ünï "quoted" ${largeText(20_000)}`],
+  );
+  await client.query("INSERT INTO opaque (id) VALUES ($1)", [id + 100]);
+}
+
 async function before(url: string): Promise<void> {
   const client = await connect(url);
   await client.query(await readFile(join(import.meta.dirname, "every-type.sql"), "utf8"));
-  await writeEveryType(client, "streamed");
+  await writeEveryType(client);
   await client.query(
     "INSERT INTO composite SELECT 'tenant ' || i % 3, 'c' || i, i, 'before' FROM generate_series(1, 500) i",
   );
   await client.query(
     `INSERT INTO "Odd Names"."Select" VALUES ('a', 1, 'x', '{}'), ('ü "quoted"', 2, NULL, '[1]')`,
   );
+  await writeOpaque(client, 1);
   for (let id = 1; id <= 4; id++) await writeLarge(client, id);
   await client.query("INSERT INTO log SELECT now(), 'line ' || i FROM generate_series(1, 5) i");
   await client.end();
@@ -89,7 +71,9 @@ async function before(url: string): Promise<void> {
 
 async function mixedTransactions(url: string): Promise<void> {
   const client = await connect(url);
-  await writeEveryType(client, "streamed");
+  await writeEveryType(client);
+  await writeOpaque(client, 2);
+  await client.query("UPDATE opaque SET note = 'second'");
   await client.query(
     "UPDATE every_type SET a_text = 'changed', a_int4 = 21, a_defaulted = NULL WHERE id = 1",
   );
@@ -135,7 +119,7 @@ it("carries a snapshot and mixed transactions of every type, and the databases e
   const comparison = await compareDatabases(pipeline.primaryUrl, pipeline.readUrl);
   expect(comparison.tables.flatMap((table) => table.differences)).toEqual([]);
   expect(comparison.equal).toBe(true);
-  expect(comparison.tables.map((table) => table.table)).toHaveLength(6);
+  expect(comparison.tables.map((table) => table.table)).toHaveLength(7);
 
   const client = await connect(pipeline.primaryUrl);
   await client.query("TRUNCATE composite");
@@ -150,4 +134,94 @@ it("carries a snapshot and mixed transactions of every type, and the databases e
   const after = await compareDatabases(pipeline.primaryUrl, pipeline.readUrl);
   expect(after.tables.flatMap((table) => table.differences)).toEqual([]);
   expect(await sluice.stop()).toMatchObject({ code: 0 });
+});
+
+const keysAndPartitions = `
+CREATE TABLE marker (id uuid PRIMARY KEY);
+CREATE TABLE by_index (a text NOT NULL, b int NOT NULL, note text, body text);
+CREATE UNIQUE INDEX by_index_key ON by_index (b, a);
+ALTER TABLE by_index REPLICA IDENTITY USING INDEX by_index_key;
+CREATE TABLE parted (id int, at date, note text, body text, PRIMARY KEY (id, at)) PARTITION BY RANGE (at);
+CREATE SCHEMA other;
+CREATE TABLE other."2024, \\ $x" PARTITION OF parted FOR VALUES FROM ('2024-01-01') TO ('2025-01-01');
+CREATE TABLE parted_2025 (note text, at date NOT NULL, body text, id int NOT NULL);
+ALTER TABLE parted ATTACH PARTITION parted_2025 FOR VALUES FROM ('2025-01-01') TO ('2026-01-01');
+CREATE TABLE parted_2026 PARTITION OF parted FOR VALUES FROM ('2026-01-01') TO ('2027-01-01') PARTITION BY HASH (id);
+CREATE TABLE parted_2026_even PARTITION OF parted_2026 FOR VALUES WITH (MODULUS 2, REMAINDER 0);
+CREATE TABLE parted_2026_odd PARTITION OF parted_2026 FOR VALUES WITH (MODULUS 2, REMAINDER 1);
+ALTER TABLE by_index ALTER COLUMN body SET STORAGE EXTERNAL;
+ALTER TABLE parted ALTER COLUMN body SET STORAGE EXTERNAL;
+INSERT INTO by_index SELECT 'a' || i, i, 'snapshot', repeat(i::text, 3000) FROM generate_series(1, 9) i;
+INSERT INTO parted SELECT i, '2024-01-01'::date + i * 30, 'snapshot', repeat(i::text, 3000) FROM generate_series(1, 30) i;`;
+
+const changesOfThem = `
+UPDATE by_index SET note = 'updated' WHERE b < 4;
+UPDATE by_index SET b = b + 100, note = 'moved' WHERE b BETWEEN 3 AND 5;
+DELETE FROM by_index WHERE b IN (1, 9);
+UPDATE parted SET note = 'updated' WHERE id % 3 = 0;
+UPDATE parted SET at = at + 365, note = 'moved' WHERE id IN (7, 14, 21);
+UPDATE parted SET id = id + 100 WHERE id % 11 = 0;
+DELETE FROM parted WHERE id % 5 = 0;
+CREATE TABLE parted_2027 PARTITION OF parted FOR VALUES FROM ('2027-01-01') TO ('2028-01-01');
+INSERT INTO parted VALUES (1000, '2027-02-03', 'of a partition made later', NULL);`;
+
+it("carries partitioned tables under their own name, and tables whose key is a unique index", async () => {
+  await using pipeline = await startPipeline({
+    shards: 4,
+    prepare: async (url) => {
+      const client = await connect(url);
+      await client.query(keysAndPartitions);
+      await client.end();
+    },
+  });
+  expect(await runSluice(["migrate", "--from-source"], pipeline.environment)).toMatchObject({ code: 0 });
+  await using sluice = await startSluice(pipeline.environment);
+  await sluice.waitReady();
+  const primary = await connect(pipeline.primaryUrl);
+  const read = await connect(pipeline.readUrl);
+  const expectEqual = async (): Promise<void> => {
+    await waitUntilCaughtUp({ ...pipeline, httpUrl: sluice.httpUrl });
+    for (const sql of ["SELECT * FROM by_index ORDER BY b", "SELECT * FROM parted ORDER BY id"]) {
+      const rows = (await read.query<{ _sluice_lsn?: string }>(sql)).rows;
+      for (const row of rows) delete row._sluice_lsn;
+      expect(rows).toEqual((await primary.query(sql)).rows);
+    }
+  };
+  for (const statement of changesOfThem.trim().split("\n")) await primary.query(statement);
+  await expectEqual();
+  await primary.query(
+    "TRUNCATE parted, by_index; INSERT INTO parted VALUES (1, '2024-05-05', 'after', NULL)",
+  );
+  await expectEqual();
+  await primary.end();
+  await read.end();
+});
+
+it("connects Debezium with a password that has dollar signs", async () => {
+  await using pipeline = await startPipeline({ shards: 1 });
+  const [role, password] = ["d$$ollar${x}", "p$a$$s${SOURCE_HOST}w$"];
+  const client = await connect(pipeline.primaryUrl);
+  const { rows } = await client.query<{ hba_file: string }>("SHOW hba_file");
+  await client.query(`CREATE ROLE ${client.escapeIdentifier(role)} SUPERUSER LOGIN PASSWORD '${password}'`);
+  await client.query(
+    `COPY (VALUES ('host all ${client.escapeIdentifier(role)} all scram-sha-256'), ('host all all all trust')) TO '${rows[0]?.hba_file}'`,
+  );
+  await client.query("SELECT pg_reload_conf()");
+  await client.end();
+  const primary = new URL(pipeline.primaryUrl);
+  primary.username = encodeURIComponent(role);
+  primary.password = encodeURIComponent("wrong");
+  await expect(connect(primary.href)).rejects.toThrow("password");
+  primary.password = encodeURIComponent(password);
+  const debezium = await startDebezium({
+    folder: join(pipeline.folder, "dollar"),
+    primary: primary.href,
+    redis: new URL(pipeline.redisUrl).host,
+    environment: { SLOT_NAME: "dollar", STREAM_PREFIX: "dollar." },
+  });
+  try {
+    await debezium.waitUntilStreaming();
+  } finally {
+    await debezium.stop();
+  }
 });

@@ -1,4 +1,8 @@
+import { readdirSync } from "node:fs";
+import { join } from "node:path";
 import { expect, inject, test } from "vitest";
+import { readTableFacts, type TableFacts } from "../../src/catalog/preflight.ts";
+import { readTable } from "../../src/catalog/read-table.ts";
 import { migrate } from "../../src/cli/migrate.ts";
 import type { Config } from "../../src/config/config.ts";
 import { openPool } from "../../src/sink/connect.ts";
@@ -49,13 +53,24 @@ SELECT t.oid::regtype::text AS type, format_type(t.typbasetype, t.typtypmod) AS 
   (SELECT array_agg(conname || pg_get_constraintdef(k.oid) ORDER BY conname)::text FROM pg_constraint k WHERE contypid = t.oid) AS checks
 FROM pg_type t WHERE t.typnamespace = 'public'::regnamespace AND t.typtype IN ('e', 'd', 'r', 'm') ORDER BY 1`;
 
-async function query(url: string, sql: string): Promise<readonly object[]> {
+type Pool = ReturnType<typeof openPool>;
+
+/** As the commands connect. */
+async function withPool<Result>(url: string, use: (pool: Pool) => Promise<Result>): Promise<Result> {
   const pool = openPool({ url, applicationName: "test", max: 1 });
   try {
-    return (await pool.query<object>(sql)).rows;
+    return await use(pool);
   } finally {
     await pool.end();
   }
+}
+
+async function query(url: string, sql: string): Promise<readonly object[]> {
+  return withPool(url, async (pool) => (await pool.query<object>(sql)).rows);
+}
+
+async function factsOf(url: string): Promise<readonly TableFacts[]> {
+  return withPool(url, readTableFacts);
 }
 
 function configOf(databaseUrl: string, sourceUrl?: string): Config {
@@ -167,7 +182,9 @@ test("without the primary, existing tables get the position column", async () =>
 test("several runs at once apply each bookkeeping file once", async () => {
   await using target = await createDatabase(inject("postgresUrl"));
   const runs = await Promise.all([1, 2, 3, 4].map(() => migrateOnce(configOf(target.url))));
-  expect(runs.flat()).toEqual(["bookkeeping 1 bookkeeping"]);
+  const files = readdirSync(join(import.meta.dirname, "..", "..", "migrations"));
+  const lines = files.map((file) => file.replace(/^0*(\d+)_(\w+)\.sql$/, "bookkeeping $1 $2"));
+  expect(runs.flat()).toEqual(lines.sort());
 });
 
 test("the bookkeeping schema is required, and a newer one is refused", async () => {
@@ -201,4 +218,72 @@ test("errors name the database and what to do", async () => {
     code: "DATABASE_UNAVAILABLE",
     message: expect.stringContaining("the read database"),
   });
+});
+
+const keysSchema = `
+CREATE TABLE of_key (id int PRIMARY KEY, b int NOT NULL UNIQUE, note text);
+CREATE TABLE of_included (id int, note text, PRIMARY KEY (id) INCLUDE (note));
+CREATE TABLE of_index (a text NOT NULL, b int NOT NULL, note text);
+CREATE UNIQUE INDEX of_index_key ON of_index (b, a);
+ALTER TABLE of_index REPLICA IDENTITY USING INDEX of_index_key;
+CREATE TABLE of_first (a int NOT NULL, b int NOT NULL);
+CREATE UNIQUE INDEX a_expression ON of_first ((a + b));
+CREATE UNIQUE INDEX c_index ON of_first (a);
+CREATE UNIQUE INDEX b_index ON of_first (b);
+CREATE TABLE of_clustered (a int NOT NULL, b int NOT NULL);
+CREATE UNIQUE INDEX clustered_a ON of_clustered (a);
+CREATE UNIQUE INDEX clustered_b ON of_clustered (b);
+ALTER TABLE of_clustered CLUSTER ON clustered_b;
+CREATE TABLE other_logged (id int PRIMARY KEY, b int NOT NULL);
+CREATE UNIQUE INDEX other_b ON other_logged (b);
+ALTER TABLE other_logged REPLICA IDENTITY USING INDEX other_b;
+CREATE TABLE nullable (a int UNIQUE, b int);
+CREATE TABLE partial (a int NOT NULL, b int);
+CREATE UNIQUE INDEX partial_a ON partial (a) WHERE b > 1;
+CREATE TABLE including (a int NOT NULL, b int NOT NULL);
+CREATE UNIQUE INDEX including_a ON including (a) INCLUDE (b);
+CREATE TABLE without (a int, b int[][]);`;
+
+test("a table gets the key that Debezium sends with its changes, if it can be one", async () => {
+  await using source = await createDatabase(inject("postgresUrl"));
+  await using target = await createDatabase(inject("postgresUrl"));
+  await source.query(keysSchema);
+  await migrateOnce(configOf(target.url, source.url));
+  const found = (await factsOf(source.url)).map(async ({ schema, table, id, sentKey }) => {
+    const { key } = (await readTable(target.pool, { schema, table, id })) ?? {};
+    return [table, sentKey?.columns, key, sentKey?.sound, sentKey?.logged];
+  });
+  expect((await factsOf(source.url)).flatMap(({ unsent }) => unsent)).toEqual(["b"]);
+  expect(await Promise.all(found)).toEqual([
+    ["including", ["a", "b"], [], false, true],
+    ["nullable", ["a"], [], false, true],
+    ["of_clustered", ["b"], ["b"], true, true],
+    ["of_first", ["b"], ["b"], true, true],
+    ["of_included", ["id"], ["id"], true, true],
+    ["of_index", ["b", "a"], ["b", "a"], true, true],
+    ["of_key", ["id"], ["id"], true, true],
+    ["other_logged", ["id"], ["id"], true, false],
+    ["partial", ["a"], [], false, true],
+    ["without", undefined, [], undefined, undefined],
+  ]);
+});
+
+test("rows that are older than a column have in it what they have on the primary", async () => {
+  await using source = await createDatabase(inject("postgresUrl"));
+  await using target = await createDatabase(inject("postgresUrl"));
+  const config = configOf(target.url, source.url);
+  await source.query("CREATE TABLE t (id int PRIMARY KEY); INSERT INTO t VALUES (1)");
+  await migrateOnce(config);
+  await target.query("INSERT INTO t VALUES (1)");
+  await source.query(
+    `ALTER TABLE t ADD a text DEFAULT 'it''s', ADD b int[] NOT NULL DEFAULT '{1,2}', ADD c timestamptz DEFAULT '2024-01-02 03:04+05',
+       ADD d bytea DEFAULT '\\xdead', ADD e jsonb DEFAULT '{"k": ["a, b"]}', ADD f text`,
+  );
+  await source.query("ALTER TABLE t ALTER a SET DEFAULT 'newer'");
+  await migrateOnce(config);
+  // An image from before the column was added, applied after it.
+  await source.query("INSERT INTO t SELECT 2, a, b, c, d, e FROM t");
+  await target.query("INSERT INTO t (id) VALUES (2)");
+  const rows = "SELECT id, a, b, c, d, e, f FROM t ORDER BY id";
+  expect(await target.query(rows)).toEqual(await source.query(rows));
 });

@@ -9,9 +9,14 @@ const sound: TableFacts = {
   schema: "public",
   table: "orders",
   key: ["id"],
+  sentKey: { index: "orders_pkey", columns: ["id"], sound: true, logged: true },
   prepared: true,
   replicaIdentityFull: false,
-  arraysWithoutPlaceholder: [],
+  lostWhenUnchanged: [],
+  unsent: [],
+  partitions: [],
+  hasHeirs: false,
+  publicationsByPartition: [],
   foreignKeys: [],
   triggers: [],
   uniques: [],
@@ -47,13 +52,49 @@ test("foreign keys and triggers do not matter to a role that may skip them", () 
   expect(levels(checkTables({ read, source: undefined, maySkipTriggers: true }))).toEqual(["ok"]);
 });
 
-test("arrays without a placeholder matter unless the primary logs old rows whole", () => {
-  const source = { ...sound, arraysWithoutPlaceholder: ["prices"] };
-  const seen = { read: [sound], maySkipTriggers: true };
-  expect(levels(checkTables({ ...seen, source: [source] }))).toEqual(["warn"]);
-  expect(levels(checkTables({ ...seen, source: [{ ...source, replicaIdentityFull: true }] }))).toEqual([
-    "ok",
-  ]);
+const partition = { id: "public.orders_2024", schema: "public", table: "orders_2024" };
+
+test.each<[string, Partial<TableFacts>, readonly Finding["level"][], string]>([
+  ["columns whose unchanged values are lost", { lostWhenUnchanged: ["prices"] }, ["warn"], "prices"],
+  ["columns that are not sent", { unsent: ["spans"] }, ["warn"], "spans"],
+  ["tables that inherit from it", { hasHeirs: true }, ["warn"], "inherit"],
+  ["partitions", { partitions: [partition] }, ["warn"], "partitions"],
+  [
+    "partitions that are published under their own names",
+    { partitions: [partition], publicationsByPartition: ["pub"] },
+    ["warn", "warn"],
+    "publication pub",
+  ],
+  [
+    "a key that rows can share",
+    { sentKey: { index: "orders_id", columns: ["id"], sound: false, logged: true } },
+    ["fail"],
+    "orders_id",
+  ],
+  [
+    "a key that the replica identity does not log",
+    { sentKey: { index: "orders_pkey", columns: ["id"], sound: true, logged: false } },
+    ["fail"],
+    "REPLICA IDENTITY USING INDEX",
+  ],
+  [
+    "another key in its changes",
+    { sentKey: { index: "orders_number", columns: ["number"], sound: true, logged: true } },
+    ["fail"],
+    "number",
+  ],
+  ["changes without a key", { sentKey: null }, ["fail"], "none"],
+])("a table of the primary with %s is named with its remedy", (_, difference, expected, named) => {
+  const source = { ...sound, ...difference };
+  const findings = checkTables({ read: [sound], source: [source], maySkipTriggers: true });
+  expect(levels(findings)).toEqual(expected);
+  expect(findings[0]).toMatchObject({ what: expect.stringContaining(named) });
+  for (const finding of findings) expect(finding.remedy).toMatch(/\.$/);
+});
+
+test("columns whose unchanged values are lost do not matter when the primary logs old rows whole", () => {
+  const source = { ...sound, lostWhenUnchanged: ["prices"], replicaIdentityFull: true };
+  expect(levels(checkTables({ read: [sound], source: [source], maySkipTriggers: true }))).toEqual(["ok"]);
 });
 
 test("a table of the primary that the read database lacks fails; one that only the read database has is passed over", () => {
@@ -69,6 +110,7 @@ const redis: RedisFacts = {
   maxmemory: 0,
   usedMemory: 0,
   persistence: "aof",
+  replicationId: "",
 };
 
 test.each<[string, Partial<RedisFacts>, Finding["level"] | undefined]>([

@@ -11,7 +11,7 @@ function catalog(parts: Partial<Catalog> = {}): Catalog {
 
 function column(name: string, sql = "integer", parts: Partial<CatalogColumn> = {}): CatalogColumn {
   const type = { id: sql, sql, schemaSql: sql.includes(".") ? (sql.split(".")[0] ?? "") : "pg_catalog" };
-  return { name, type, collation: null, notNull: false, generated: null, needs: [], ...parts };
+  return { name, type, collation: null, notNull: false, before: null, generated: null, needs: [], ...parts };
 }
 
 function table(
@@ -70,6 +70,15 @@ describe("the plan from the primary", () => {
       'ALTER TABLE "public"."t" ADD COLUMN IF NOT EXISTS "twice" integer GENERATED ALWAYS AS ((n * 2)) STORED NOT NULL',
       'ALTER TABLE "public"."t" ADD COLUMN IF NOT EXISTS "_sluice_lsn" bigint',
     ]);
+  });
+
+  test("gives a column the value that the primary's older rows have", () => {
+    const added = column("note", "text", { before: "it's" });
+    const source = catalog({ tables: [table("t", [column("id"), added])] });
+    expect(sqlOf(source, catalog({ tables: [table("t", [column("id"), position])] }))).toEqual([
+      `ALTER TABLE "public"."t" ADD COLUMN IF NOT EXISTS "note" text DEFAULT 'it''s'`,
+    ]);
+    expect(sqlOf(source, catalog()).join()).toContain(`"note" text DEFAULT 'it''s'`);
   });
 
   test("puts new enum labels where the primary has them", () => {

@@ -1,0 +1,115 @@
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { expect, inject, test } from "vitest";
+import { domainsOverEnums, readTableFacts, type TableFacts } from "../../src/catalog/preflight.ts";
+import { readTable } from "../../src/catalog/read-table.ts";
+import { openPool } from "../../src/sink/connect.ts";
+import { everyColumn, everyTypeRows } from "../e2e/every-type.rows.ts";
+import { createDatabase, type TestDatabase } from "../support/database.ts";
+
+/** What is known of the primary's types and tables, held against what the real Debezium Server sent of them. */
+type Pool = ReturnType<typeof openPool>;
+
+/** As the commands connect. */
+async function withPool<Result>(url: string, use: (pool: Pool) => Promise<Result>): Promise<Result> {
+  const pool = openPool({ url, applicationName: "test", max: 1 });
+  try {
+    return await use(pool);
+  } finally {
+    await pool.end();
+  }
+}
+
+async function factsOf(url: string): Promise<readonly TableFacts[]> {
+  return withPool(url, readTableFacts);
+}
+
+interface RecordedRow {
+  readonly op: string;
+  readonly source: { readonly schema: string; readonly table: string };
+  /** As it was written. */
+  readonly image: string;
+}
+
+const tests = join(import.meta.dirname, "..");
+
+function recordedRows(): RecordedRow[] {
+  const lines = readFileSync(join(tests, "fixtures", "debezium-3.6.1.Final", "streams.jsonl"), "utf8");
+  return lines
+    .trimEnd()
+    .split("\n")
+    .map((line) => {
+      const { fields } = JSON.parse(line) as { fields: string[] };
+      const value = fields[fields.indexOf("value") + 1] ?? "";
+      const [image = ""] = /(?<="after":).*(?=,"source":\{)/s.exec(value) ?? [];
+      return { ...(JSON.parse(value) as Omit<RecordedRow, "image">), image };
+    });
+}
+
+/** The primary as it was before the recorded snapshot. */
+async function fillRecorded(source: TestDatabase): Promise<void> {
+  await source.query(readFileSync(join(tests, "e2e", "every-type.sql"), "utf8"));
+  await source.query(readFileSync(join(tests, "fixtures", "before-snapshot.sql"), "utf8"));
+  for (const row of everyTypeRows)
+    await source.query(`INSERT INTO every_type (${everyColumn}) VALUES (${row})`);
+}
+
+test("the columns that check names are those that the recorded Debezium lost", async () => {
+  await using source = await createDatabase(inject("postgresUrl"));
+  await fillRecorded(source);
+  const update = recordedRows().find((row) => row.op === "u" && row.source.table === "apart");
+  const after = JSON.parse(update?.image ?? "{}") as object;
+  const apart = (await factsOf(source.url)).find(({ table }) => table === "apart");
+  const lost = Object.entries(after).flatMap(([column, value]) => (value === null ? [column] : []));
+  const columns = await source.query<{ name: string }>(
+    "SELECT attname AS name FROM pg_attribute WHERE attrelid = 'apart'::regclass AND attnum > 0 ORDER BY attnum",
+  );
+  expect(apart?.unsent).toEqual(columns.map(({ name }) => name).filter((name) => !(name in after)));
+  expect(apart?.lostWhenUnchanged.filter((column) => !apart.unsent.includes(column))).toEqual(lost);
+});
+
+test("every recorded value of the snapshot is read back as it is on the primary", async () => {
+  await using source = await createDatabase(inject("postgresUrl"));
+  await fillRecorded(source);
+  const rows = recordedRows().filter((row) => row.op === "r" && row.image.startsWith('{"id":'));
+  const named = rows.filter(({ source: { table } }) => table !== "parted");
+  expect(named.length).toBeGreaterThan(9);
+  await withPool(source.url, async (pool) => {
+    for (const { source: name, image } of named) {
+      const table = await readTable(pool, { ...name, id: `${name.schema}.${name.table}` });
+      const columns = [...(table?.columns.values() ?? [])].filter(({ name }) => image.includes(`"${name}":`));
+      const record = columns.map(({ name, codec }) => `"${name}" ${codec?.recordType}`);
+      const read = columns.map(
+        ({ name, codec }) => `(${codec?.expression(`r."${name}"`)})::text AS "${name}"`,
+      );
+      const written = columns.map(({ name }) => `"${name}"::text`);
+      const from = `json_to_record('${image.replaceAll("'", "''")}') AS r(${record.join(", ")})`;
+      const { rows: found } = await pool.query<object>(`SELECT ${read.join(", ")} FROM ${from}`);
+      const { id } = JSON.parse(image) as { id: number };
+      const select = `SELECT ${written.join(", ")} FROM "${name.schema}"."${name.table}" WHERE id = ${id}`;
+      expect(found, `${name.table} ${id}`).toEqual((await pool.query<object>(select)).rows);
+    }
+  });
+});
+
+test("check sees partitions, publications by partition, and domains over enums", async () => {
+  await using source = await createDatabase(inject("postgresUrl"));
+  await source.query(
+    `CREATE TABLE parted (id int PRIMARY KEY) PARTITION BY RANGE (id);
+     CREATE TABLE parted_1 PARTITION OF parted FOR VALUES FROM (0) TO (10) PARTITION BY RANGE (id);
+     CREATE TABLE parted_1a PARTITION OF parted_1 FOR VALUES FROM (0) TO (5);
+     CREATE PUBLICATION by_partition FOR ALL TABLES;
+     CREATE PUBLICATION by_root FOR ALL TABLES WITH (publish_via_partition_root = true);
+     CREATE TYPE mood AS ENUM ('sad'); CREATE DOMAIN my_mood AS mood`,
+  );
+  const [parted, ...others] = await factsOf(source.url);
+  expect(others).toEqual([]);
+  expect(parted).toMatchObject({
+    partitions: [{ id: "public.parted_1" }, { id: "public.parted_1a" }],
+    publicationsByPartition: ["by_partition"],
+    replicaIdentityFull: false,
+  });
+  await source.query("ALTER TABLE parted_1a REPLICA IDENTITY FULL");
+  expect((await factsOf(source.url))[0]?.replicaIdentityFull).toBe(true);
+  expect(await withPool(source.url, domainsOverEnums)).toEqual(["public.my_mood"]);
+});
