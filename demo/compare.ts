@@ -78,7 +78,7 @@ async function compareTable(primary: pg.Client, read: pg.Client, pair: Pair): Pr
   const { shape, copy } = pair;
   const missing = copy && shape.columns.filter((column) => !copy.columns.includes(column));
   if (missing === undefined || missing.length > 0) {
-    const { rows } = await primary.query<{ n: string }>(`SELECT count(*) AS n FROM ONLY ${shape.sql}`);
+    const { rows } = await primary.query<{ n: string }>(`SELECT count(*) AS n FROM ${shape.from}`);
     const what = missing === undefined ? "the table" : `column ${missing.join(", ")}`;
     const differences = [`${what} is missing in the read database`];
     return { table: shape.name, rows: Number(rows[0]?.n), equal: false, differences };
@@ -133,7 +133,7 @@ async function* readRows(client: pg.Client, shape: TableShape): AsyncGenerator<R
   const order = keys.map((key) => `${key} COLLATE "C"`);
   const list = [...columns, ...keys];
   // A table without columns still has rows.
-  const select = `SELECT ${list.join(", ")} FROM ONLY ${shape.sql}`;
+  const select = `SELECT ${list.join(", ")} FROM ${shape.from}`;
   const sorted = order.length > 0 ? `${select} ORDER BY ${order.join(", ")}` : select;
   await client.query(`DECLARE comparison NO SCROLL CURSOR FOR ${sorted}`);
   try {
