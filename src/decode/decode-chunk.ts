@@ -80,6 +80,7 @@ export class Decoder {
     }
     const keyed = !isPlaceholder(buffer, key, nullKey);
     const op = operation(envelope);
+    const base = this.options.base(entry.id);
     return {
       op,
       table: table.name,
@@ -87,7 +88,7 @@ export class Decoder {
       key: keyed ? textOf(buffer, key) : undefined,
       image: op === "d" || op === "t" ? undefined : image(buffer, envelope),
       shape: op === "d" && keyed ? scanShape(buffer, key.start).shape : envelope.shape,
-      position: envelope.position + this.options.base(entry.id),
+      position: base === 0n ? envelope.position : envelope.position + base,
       commitLsn: envelope.commitLsn ?? Number(envelope.position),
       committedAtMs: envelope.committedAtMs,
       newKey: newKey && textOf(buffer, newKey),

@@ -1,13 +1,17 @@
 import type { Envelope } from "./envelope.ts";
 
-/** Everything after `after`, as Debezium's converter writes it when nothing is unusual. Numbers are the groups. */
-const usualTail =
-  /^,"source":\{"version":"[^"\\]*","connector":"[^"\\]*","name":"[^"\\]*","ts_ms":(\d+),"snapshot":(?:"[^"\\]*"|null|false|true),"db":"[^"\\]*","sequence":"\[(?:null|\\"(\d+)\\"),\\"(\d+)\\"\]","ts_us":(\d+),"ts_ns":(\d+),"schema":"([^"\\]*)","table":"([^"\\]*)","txId":(\d+),"lsn":(\d+),"xmin":null\},"transaction":null,"op":"(.)","ts_ms":(\d+),"ts_us":(\d+),"ts_ns":(\d+)\}$/d;
+/** A member that is a number. It cannot be found inside a string, where a backslash stands before each quote. */
+const numberMember = /"([^"\\]*)":(\d+)(?=[,}])/dg;
+const sequence = /"sequence":"\[(?:null|\\"(\d+)\\"),\\"(\d+)\\"\]"/d;
 
-const committedAt = 1;
-const commit = 2;
-const position = 9;
-const numberGroups = [1, 2, 3, 4, 5, 8, 9, 11, 12, 13] as const;
+/** What a number of the tail says, if anybody asks. */
+type Meaning = "committedAt" | "commit" | "position" | "other";
+
+interface Slot {
+  readonly start: number;
+  readonly end: number;
+  readonly meaning: Meaning;
+}
 
 /**
  * The bytes after `after`, learned from one envelope: fixed text with numbers in between. Most envelopes of a table differ in these
@@ -15,68 +19,64 @@ const numberGroups = [1, 2, 3, 4, 5, 8, 9, 11, 12, 13] as const;
  */
 export class TailPattern {
   /** Text before each number, and after the last one. */
-  private readonly texts: readonly Uint8Array[];
-  /** Which of the tail's numbers they are. */
-  private readonly groups: readonly number[];
+  private readonly texts: readonly FixedText[];
+  private readonly meanings: readonly Meaning[];
   private readonly schema: string;
   private readonly table: string;
   private readonly op: string;
 
   private constructor(
-    texts: readonly Uint8Array[],
-    groups: readonly number[],
-    names: { readonly schema: string; readonly table: string; readonly op: string },
+    texts: readonly FixedText[],
+    meanings: readonly Meaning[],
+    { schema, table, op }: Pick<Envelope, "schema" | "table" | "op">,
   ) {
     this.texts = texts;
-    this.groups = groups;
-    this.schema = names.schema;
-    this.table = names.table;
-    this.op = names.op;
+    this.meanings = meanings;
+    this.schema = schema;
+    this.table = table;
+    this.op = op;
   }
 
-  /** Undefined when the tail is unusual. */
-  static learn(tail: string): TailPattern | undefined {
-    const match = usualTail.exec(tail);
-    const { indices } = match ?? {};
-    if (match === null || indices === undefined) return undefined;
-    const texts: Uint8Array[] = [];
+  /** From a tail and what was found in it. Undefined when it is unusual. */
+  static learn(tail: string, envelope: Envelope): TailPattern | undefined {
+    const slots = slotsOf(tail);
+    if (slots === undefined || /[^ -~]/.test(tail)) return undefined;
+    const texts: FixedText[] = [];
     let from = 0;
-    // The last commit is null right after a start, and in snapshots.
-    const groups = numberGroups.filter((group) => indices[group] !== undefined);
-    for (const group of groups) {
-      const [start = 0, end = 0] = indices[group] ?? [];
-      texts.push(Buffer.from(tail.slice(from, start), "latin1"));
+    for (const { start, end } of slots) {
+      texts.push(new FixedText(tail.slice(from, start)));
       from = end;
     }
-    texts.push(Buffer.from(tail.slice(from), "latin1"));
-    const [schema = "", table = "", op = ""] = [match[6], match[7], match[10]];
-    // Bytes above ASCII stand for parts of characters here; such names are left to the full scan.
-    if (/[^ -~]/.test(schema + table)) return undefined;
-    return new TailPattern(texts, groups, { schema, table, op });
+    texts.push(new FixedText(tail.slice(from)));
+    return new TailPattern(
+      texts,
+      slots.map(({ meaning }) => meaning),
+      envelope,
+    );
   }
 
   /** Whether the bytes from `from` to `to` are of this pattern; if so, what they say is put into the envelope. */
-  read(bytes: Uint8Array, from: number, to: number, envelope: Envelope): boolean {
+  read(bytes: DataView, from: number, to: number, envelope: Envelope): boolean {
+    const { texts, meanings } = this;
     let at = from;
     envelope.commitLsn = undefined;
-    for (let index = 0; index < this.texts.length; index++) {
-      const text = this.texts[index] ?? none;
-      for (let offset = 0; offset < text.length; offset++)
-        if (bytes[at + offset] !== text[offset]) return false;
+    for (let index = 0; index < texts.length; index++) {
+      const text = texts[index];
+      if (text === undefined || !text.standsAt(bytes, at, to)) return false;
       at += text.length;
-      if (index === this.groups.length) break;
+      if (index === meanings.length) break;
       const start = at;
       let number = 0;
-      for (let digit = (bytes[at] ?? 0) - 0x30; digit >= 0 && digit <= 9; digit = (bytes[at] ?? 0) - 0x30) {
+      for (let digit = digitAt(bytes, at); digit >= 0 && digit <= 9; digit = digitAt(bytes, at)) {
         number = number * 10 + digit;
         at++;
       }
       // More digits than a float holds exactly: nanoseconds, which nobody asks for, or a log beyond a petabyte.
-      const group = this.groups[index];
-      if (at === start || (at - start > 15 && group === position)) return false;
-      if (group === committedAt) envelope.committedAtMs = number;
-      else if (group === commit) envelope.commitLsn = number;
-      else if (group === position) envelope.position = BigInt(number);
+      const meaning = meanings[index];
+      if (at === start || (at - start > 15 && meaning === "position")) return false;
+      if (meaning === "committedAt") envelope.committedAtMs = number;
+      else if (meaning === "commit") envelope.commitLsn = number;
+      else if (meaning === "position") envelope.position = BigInt(number);
     }
     if (at !== to) return false;
     envelope.schema = this.schema;
@@ -87,28 +87,102 @@ export class TailPattern {
   }
 }
 
-const none = new Uint8Array();
-const mostPatterns = 8;
+/** In their order; undefined without the numbers that matter. */
+function slotsOf(tail: string): Slot[] | undefined {
+  const slots: Slot[] = [];
+  const seen = new Set<string>();
+  for (const match of tail.matchAll(numberMember)) {
+    const [start = 0, end = 0] = match.indices?.[2] ?? [];
+    const name = match[1] ?? "";
+    // The source's come first.
+    const meaning = seen.has(name) ? "other" : (meanings.get(name) ?? "other");
+    seen.add(name);
+    slots.push({ start, end, meaning });
+  }
+  const found = sequence.exec(tail);
+  if (found === null || !seen.has("ts_ms") || !seen.has("lsn")) return undefined;
+  // The last commit is null right after a start, and in snapshots.
+  for (const group of [1, 2]) {
+    const [start, end] = found.indices?.[group] ?? [];
+    if (start !== undefined && end !== undefined)
+      slots.push({ start, end, meaning: group === 1 ? "commit" : "other" });
+  }
+  return slots.sort((left, right) => left.start - right.start);
+}
+
+const meanings: ReadonlyMap<string, Meaning> = new Map([
+  ["ts_ms", "committedAt"],
+  ["lsn", "position"],
+]);
+
+/** -48 behind the end. */
+function digitAt(bytes: DataView, at: number): number {
+  return (at < bytes.byteLength ? bytes.getUint8(at) : 0) - 0x30;
+}
+
+/** ASCII text that is compared four bytes at a time. */
+class FixedText {
+  readonly length: number;
+  private readonly words: Int32Array;
+  private readonly rest: Uint8Array;
+
+  constructor(text: string) {
+    const bytes = Buffer.from(text, "latin1");
+    this.length = bytes.length;
+    this.words = Int32Array.from({ length: bytes.length >> 2 }, (_, index) => bytes.readInt32LE(index * 4));
+    this.rest = Uint8Array.from(bytes.subarray(this.words.length * 4));
+  }
+
+  /** Whether it stands at `from` and ends at or before `to`. */
+  standsAt(bytes: DataView, from: number, to: number): boolean {
+    const { words, rest } = this;
+    if (from + this.length > to) return false;
+    for (let index = 0; index < words.length; index++)
+      if (bytes.getInt32(from + index * 4, true) !== words[index]) return false;
+    const restAt = from + words.length * 4;
+    for (let index = 0; index < rest.length; index++)
+      if (bytes.getUint8(restAt + index) !== rest[index]) return false;
+    return true;
+  }
+}
+
+const mostPatterns = 16;
+/** Since a pattern last fitted. */
+const mostMisses = 64;
 
 /** The patterns met last, the newest first. */
 export class TailPatterns {
   private patterns: TailPattern[] = [];
+  private bytes: Buffer | undefined;
+  private view: DataView = new DataView(new ArrayBuffer(0));
+  private misses = 0;
 
   /** Whether one of them fits; if so, the envelope has what it says. */
-  read(bytes: Uint8Array, from: number, to: number, envelope: Envelope): boolean {
-    for (const [index, pattern] of this.patterns.entries()) {
-      if (!pattern.read(bytes, from, to, envelope)) continue;
+  read(bytes: Buffer, from: number, to: number, envelope: Envelope): boolean {
+    // The entries of one read share a buffer.
+    if (bytes !== this.bytes) {
+      this.bytes = bytes;
+      this.view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+    }
+    const { patterns, view } = this;
+    for (let index = 0; index < patterns.length; index++) {
+      const pattern = patterns[index];
+      if (pattern?.read(view, from, to, envelope) !== true) continue;
+      this.misses = 0;
       if (index > 0) {
-        this.patterns.splice(index, 1);
-        this.patterns.unshift(pattern);
+        patterns.splice(index, 1);
+        patterns.unshift(pattern);
       }
       return true;
     }
     return false;
   }
 
-  learn(tail: string): void {
-    const pattern = TailPattern.learn(tail);
+  /** Learning costs as much as several reads; where no two tails are alike it is given up for the most part. */
+  learn(tail: string, envelope: Envelope): void {
+    this.misses++;
+    if (this.misses > mostMisses && this.misses % 1024 !== 0) return;
+    const pattern = TailPattern.learn(tail, envelope);
     if (pattern !== undefined) this.patterns = [pattern, ...this.patterns.slice(0, mostPatterns - 1)];
   }
 }

@@ -31,7 +31,7 @@ export function scanUsualEnvelope(bytes: Buffer, from = 0, to = bytes.length): E
   if (patterns.read(bytes, tailStart, to, envelope)) return envelope;
   const tail = bytes.toString("latin1", tailStart, to);
   if (!tail.startsWith(sourceStart) || !readTail(tail, envelope)) return undefined;
-  patterns.learn(tail);
+  patterns.learn(tail, envelope);
   return envelope;
 }
 

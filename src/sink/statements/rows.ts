@@ -39,15 +39,20 @@ export function keyValues(plan: ShapePlan): readonly { readonly column: string; 
 
 /** The array of images that is a statement's first parameter; sent as it is, without becoming a string. */
 export function jsonArray(images: readonly Buffer[]): Buffer {
-  const parts: Buffer[] = [open];
+  let length = images.length + 1;
+  for (const image of images) length += image.length;
+  const array = Buffer.allocUnsafe(Math.max(2, length));
+  array[0] = bracketOpen;
+  let at = 1;
   for (const image of images) {
-    if (parts.length > 1) parts.push(separator);
-    parts.push(image);
+    if (at > 1) array[at++] = comma;
+    array.set(image, at);
+    at += image.length;
   }
-  parts.push(close);
-  return Buffer.concat(parts);
+  array[at] = bracketClose;
+  return array;
 }
 
-const open = Buffer.from("[");
-const separator = Buffer.from(",");
-const close = Buffer.from("]");
+const bracketOpen = 0x5b;
+const comma = 0x2c;
+const bracketClose = 0x5d;
