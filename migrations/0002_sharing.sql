@@ -40,6 +40,11 @@ CREATE TABLE sluice.position_base (
 ALTER TABLE sluice.tombstone ADD COLUMN missed xid8;
 CREATE INDEX tombstone_missed ON sluice.tombstone (table_name) WHERE missed IS NOT NULL;
 
+-- For the newest position of a table only. As an index on the plain name it was taken for looking up keys too, where each look goes
+-- through all tombstones of the table: until the table's statistics are gathered, PostgreSQL thinks that one is as good as the other.
+DROP INDEX sluice.tombstone_position;
+CREATE INDEX tombstone_position ON sluice.tombstone ((table_name || ''), position);
+
 -- The Redis server as last seen; another replication id means that it was restarted or that a replica took over.
 CREATE TABLE sluice.redis_server (
   pipeline       text        PRIMARY KEY,

@@ -1,4 +1,5 @@
 import {
+  domainsOverEnums,
   maySkipTriggers,
   readServerFacts,
   readTableFacts,
@@ -9,20 +10,27 @@ import {
 import { tableFilter } from "../catalog/table-filter.ts";
 import type { Config } from "../config/config.ts";
 import { redactText } from "../config/redact.ts";
+import { errorManuals } from "../errors/codes.ts";
 import { SluiceError } from "../errors/sluice-error.ts";
-import { redisWarnings } from "../pipeline/status.ts";
+import { redisWarnings } from "../maintenance/watch.ts";
+import { createStatusSource } from "../pipeline/status.ts";
 import { openPool } from "../sink/connect.ts";
 import { requireSchema } from "../sink/migrations.ts";
 import { statusError } from "../sink/status-store.ts";
 import { openRedis } from "../source/connect.ts";
-import { readRedisFacts, readStreamInfo, type RedisFacts, type StreamRedis } from "../source/stream-info.ts";
+import type { StreamRedis } from "../source/ask.ts";
+import { readRedisFacts, readStreamInfo, type RedisFacts } from "../source/stream-info.ts";
 import { checkTables, ok, type Finding } from "./check-tables.ts";
 import type { ConsoleIo } from "./console-io.ts";
 import { exitCode } from "./exit-code.ts";
 
 /** Looks at everything that `run` will need and changes nothing. Exits 3 when something is not as it must be. */
 export async function check(config: Config, io: ConsoleIo, json: boolean): Promise<number> {
-  const findings = [...(await checkRedis(config)), ...(await checkDatabases(config))];
+  const findings = [
+    ...(await checkRedis(config)),
+    ...(await checkDatabases(config)),
+    ...(await checkPipeline(config)),
+  ];
   const failed = findings.some((finding) => finding.level === "fail");
   if (json) io.out(`${JSON.stringify({ ok: !failed, findings })}\n`);
   else io.out(findings.map(line).join(""));
@@ -47,6 +55,27 @@ async function checkRedis(config: Config): Promise<readonly Finding[]> {
   }
 }
 
+/** Warnings with which changes do not get through, or entries may vanish at any time. */
+const failing = new Set(["REDIS_EVICTS", "REDIS_IS_REPLICA"]);
+
+/** Told by the other checks, or natural before `run`. */
+const toldElsewhere = new Set([...failing, "REDIS_NOT_PERSISTENT", "NO_MEMBER", "SHARD_FREE"]);
+
+/** What the pipeline has met so far. Stores that cannot be read are told by their own checks. */
+async function checkPipeline(config: Config): Promise<readonly Finding[]> {
+  const source = createStatusSource(config);
+  try {
+    const { warnings } = await source.read();
+    return warnings
+      .filter(({ code }) => !toldElsewhere.has(code) && !(code in errorManuals))
+      .map(({ code, message, remedy }) => ({ level: "warn", what: `${code}: ${message}`, remedy }));
+  } catch {
+    return [];
+  } finally {
+    await source.close();
+  }
+}
+
 /** Rewinding needs XGROUP SETID with ENTRIESREAD, which came with 7.0. */
 export function checkRedisFacts(facts: RedisFacts): readonly Finding[] {
   const findings: Finding[] = [];
@@ -57,17 +86,13 @@ export function checkRedisFacts(facts: RedisFacts): readonly Finding[] {
   } else {
     findings.push(ok(what));
   }
-  if (facts.role !== "master" && facts.role !== "") {
-    const remedy = "Point SLUICE_REDIS_URL at the master.";
-    findings.push({ level: "fail", what: `Redis is a ${facts.role}, which cannot be written`, remedy });
-  }
   const warnings = redisWarnings(facts);
   if (!warnings.some(({ code }) => code === "REDIS_EVICTS")) {
     findings.push(ok(`Redis maxmemory-policy ${facts.maxmemoryPolicy || "is not told"}`));
   }
   if (facts.persistence === "aof") findings.push(ok("Redis keeps an append-only file"));
   for (const { code, message, remedy } of warnings) {
-    findings.push({ level: code === "REDIS_EVICTS" ? "fail" : "warn", what: message, remedy });
+    findings.push({ level: failing.has(code) ? "fail" : "warn", what: message, remedy });
   }
   return findings;
 }
@@ -147,8 +172,23 @@ async function checkSource(url: string, config: Config): Promise<SourceSeen> {
             remedy: "Set wal_level = logical and restart the primary; Debezium needs it.",
           };
     const includes = tableFilter(config.tables);
+    const withoutExcluded = (table: TableFacts): TableFacts => ({
+      ...table,
+      partitions: table.partitions.filter((each) => includes(each.schema, each.table)),
+    });
     const tables = (await readTableFacts(pool)).filter((table) => includes(table.schema, table.table));
-    return { findings: [...serverFindings("primary", facts), wal], tables };
+    const domains = (await domainsOverEnums(pool)).map((name): Finding => {
+      const remedy = "Replace it by the enum, or by a domain over text.";
+      return {
+        level: "fail",
+        what: `primary: with ${name}, a domain over an enum, Debezium does not start`,
+        remedy,
+      };
+    });
+    return {
+      findings: [...serverFindings("primary", facts), wal, ...domains],
+      tables: tables.map(withoutExcluded),
+    };
   } catch (error) {
     return { findings: [problem("primary", error)], tables: undefined };
   } finally {

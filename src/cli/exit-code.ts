@@ -14,7 +14,10 @@ export const exitCode = {
 export function exitCodeOf(error: SluiceError): number {
   switch (error.code) {
     case "CONFIG_INVALID":
+    case "STREAMS_MIXED":
       return exitCode.usage;
+    case "REPLAY_TRIMMED":
+      return exitCode.problems;
     case "SCHEMA_MISSING":
     case "SCHEMA_TOO_NEW":
       return exitCode.schema;

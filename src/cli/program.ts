@@ -5,6 +5,7 @@ import { SluiceError } from "../errors/sluice-error.ts";
 import { printError, type ConsoleIo } from "./console-io.ts";
 import { exitCode, exitCodeOf } from "./exit-code.ts";
 import type { Acceptance } from "./accept.ts";
+import type { ReplayCommand } from "./replay.ts";
 import { packageVersion } from "./version.ts";
 
 /** Reads the arguments (without node and script), does what they say, and resolves with the exit code. Never throws. */
@@ -38,6 +39,8 @@ export function createProgram(io: ConsoleIo, finish: Finish): Command {
   addMigrate(program, io, finish);
   addCheck(program, io, finish);
   addStatus(program, io, finish);
+  addReplay(program, io, finish);
+  addTrim(program, io, finish);
   addAccept(program, io, finish);
   addConfig(program, io, finish);
   addHealthcheck(program, io, finish);
@@ -51,11 +54,59 @@ export function createProgram(io: ConsoleIo, finish: Finish): Command {
 function addRun(program: Command, io: ConsoleIo, finish: Finish): void {
   configured(program.command("run"))
     .description("apply changes until told to stop (SIGTERM drains)")
+    .option(
+      "--replay-from <stream=id,...>",
+      "apply these streams again from these ids (or times) before going live, once, at this start; a flag only, " +
+        "since a restart with it replays again: leave it out of what restarts the service",
+    )
     .action(async (flags: Flags) => {
       const { config } = load("run", flags, io);
       const { run } = await import("./run.ts");
-      finish(await run(config, packageVersion()));
+      finish(await run(config, packageVersion(), textOf(flags["replayFrom"])));
     });
+}
+
+function addReplay(program: Command, io: ConsoleIo, finish: Finish): void {
+  const collect = (text: string, before: readonly string[]): readonly string[] => [...before, text];
+  configured(program.command("replay"))
+    .description(
+      "apply again what the streams still hold, beside the running service; its place does not move",
+    )
+    .option("--stream <stream>", "the stream to replay")
+    .option("--all-streams", "replay every stream of the pipeline", false)
+    .option(
+      "--from <place>",
+      "first entry: an id (1718000000000-0), a time (2024-06-10T06:13:20Z), 0 for all that is left",
+    )
+    .option("--to <place>", "last entry, inclusive; default: the stream's last one at the start")
+    .addOption(
+      new Option(
+        "--table <pattern>",
+        "only these tables, like public.orders, shop.* or !public.log; may be repeated",
+      )
+        .argParser(collect)
+        .default([], "all"),
+    )
+    .option("--dry-run", "count what would be written, write nothing", false)
+    .option("--accept-gap", "go on although part of the range was removed from the stream", false)
+    .option("--json", "print JSON", false)
+    .action(async (flags: Flags) => {
+      const { config } = load("replay", flags, io);
+      const { replayCommand } = await import("./replay.ts");
+      finish(await replayCommand(config, io, replayFlags(flags)));
+    });
+}
+
+function replayFlags(flags: Flags): ReplayCommand {
+  const { stream, from, to, table } = flags;
+  return {
+    ...{ stream: textOf(stream), from: textOf(from), to: textOf(to) },
+    tables: Array.isArray(table) ? table.map(String) : [],
+    allStreams: flags["allStreams"] === true,
+    dryRun: flags["dryRun"] === true,
+    acceptGap: flags["acceptGap"] === true,
+    json: flags["json"] === true,
+  };
 }
 
 function addMigrate(program: Command, io: ConsoleIo, finish: Finish): void {
@@ -111,6 +162,18 @@ function addAccept(program: Command, io: ConsoleIo, finish: Finish): void {
     .description("the primary was restored, its log counts from below (PRIMARY_REWOUND): go on with it")
     .addOption(dryRun)
     .action((flags: Flags) => run(flags, { kind: "rewound-primary" }));
+}
+
+function addTrim(program: Command, io: ConsoleIo, finish: Finish): void {
+  configured(program.command("trim"))
+    .description("remove applied entries that nothing keeps, once, and show what is left for replays")
+    .option("--dry-run", "show what would go, remove nothing", false)
+    .option("--json", "print JSON", false)
+    .action(async (flags: Flags) => {
+      const { config } = load("trim", flags, io);
+      const { trim } = await import("./trim.ts");
+      finish(await trim(config, io, { dryRun: flags["dryRun"] === true, json: flags["json"] === true }));
+    });
 }
 
 function addConfig(program: Command, io: ConsoleIo, finish: Finish): void {

@@ -5,15 +5,24 @@ import { startHttpServer } from "../observe/http-server.ts";
 import { logProgress } from "../observe/log-progress.ts";
 import { createLogger, type Logger } from "../observe/logger.ts";
 import { createMetrics } from "../observe/metrics.ts";
+import { logReplay } from "../observe/log-replay.ts";
 import { buildPipeline } from "../pipeline/build.ts";
 import type { Pipeline } from "../pipeline/pipeline.ts";
+import { replayingFirst } from "../pipeline/replay-first.ts";
+import { replay } from "../pipeline/replay.ts";
 import { createStatusSource } from "../pipeline/status.ts";
 import { exitCode, exitCodeOf } from "./exit-code.ts";
+import { replayFromSelection, type Selection } from "./replay-arguments.ts";
+import { shortcomings } from "./replay-text.ts";
 
-/** Runs a member until it is told to stop or must. Resolves with the exit code. */
-export async function run(config: Config, version: string): Promise<number> {
+/**
+ * Runs a member until it is told to stop or must. Resolves with the exit code. `replayFrom`: what it applies again before it goes
+ * live, as `--replay-from` gives it.
+ */
+export async function run(config: Config, version: string, replayFrom?: string): Promise<number> {
+  const selection = replayFrom === undefined ? undefined : replayFromSelection(replayFrom);
   const logger = createLogger({ level: config.logLevel, version, member: config.member });
-  await using status = disposable(createStatusSource(config));
+  await using status = disposable(createStatusSource(config, () => live.warnings()));
   // The pipeline tells the metrics, and the metrics ask the pipeline at a scrape, when both are there.
   const metrics = createMetrics({
     version,
@@ -23,7 +32,8 @@ export async function run(config: Config, version: string): Promise<number> {
     health: () => pipeline.health(),
   });
   const progress = combineListeners(metrics.listener, logProgress(logger));
-  const pipeline = buildPipeline(config, { progress, version });
+  const live = buildPipeline(config, { progress, version });
+  const pipeline = selection === undefined ? live : withReplay(config, live, logger, selection);
   // Before start, which may wait for a store, so that /livez answers meanwhile.
   await using http = disposable(
     await startHttpServer(config.httpAddress, {
@@ -38,6 +48,19 @@ export async function run(config: Config, version: string): Promise<number> {
   );
   using signals = listenForSignals();
   return await untilStopped({ pipeline, signals, logger, drainDeadlineMs: config.drainDeadlineMs });
+}
+
+/** What cannot be restored is a warning: the service starts all the same. A range whose beginning is gone keeps it from starting. */
+export function withReplay(config: Config, live: Pipeline, logger: Logger, select: Selection): Pipeline {
+  const watcher = logReplay(logger, shortcomings);
+  const options = { config, select, tables: [], dryRun: false, startedBy: config.member, watcher };
+  const gaps = { atStart: "refuse", later: "accept" } as const;
+  return replayingFirst({
+    pipeline: live,
+    replay: (stopping) => replay({ ...options, gaps, stopping }),
+    retryMaxMs: config.retryMaxMs,
+    retried: (error) => watcher.retried(error),
+  });
 }
 
 export interface Signals extends Disposable {

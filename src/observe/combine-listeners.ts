@@ -9,5 +9,11 @@ export function combineListeners(...listeners: readonly ProgressListener[]): Pro
     rewound: (...told) => listeners.forEach((listener) => listener.rewound(...told)),
     shardState: (...told) => listeners.forEach((listener) => listener.shardState(...told)),
     retried: (...told) => listeners.forEach((listener) => listener.retried(...told)),
+    entriesTrimmed: (...told) => listeners.forEach((listener) => listener.entriesTrimmed(...told)),
+    consumersRemoved: (...told) => listeners.forEach((listener) => listener.consumersRemoved(...told)),
+    shardRetired: (...told) => listeners.forEach((listener) => listener.shardRetired(...told)),
+    tombstonesPruned: (...told) => listeners.forEach((listener) => listener.tombstonesPruned(...told)),
+    warningBegan: (...told) => listeners.forEach((listener) => listener.warningBegan(...told)),
+    warningEnded: (...told) => listeners.forEach((listener) => listener.warningEnded(...told)),
   };
 }

@@ -42,6 +42,35 @@ export function logProgress(logger: Logger, now: () => number = () => performanc
         logger.warn({ event: "retried", stage, err: error, ...repeated }, `trying again: ${error.message}`),
       );
     },
+    ...maintenanceLog(logger),
+  };
+}
+
+type MaintenanceListener = Pick<
+  ProgressListener,
+  | "entriesTrimmed"
+  | "consumersRemoved"
+  | "shardRetired"
+  | "tombstonesPruned"
+  | "warningBegan"
+  | "warningEnded"
+>;
+
+function maintenanceLog(logger: Logger): MaintenanceListener {
+  return {
+    entriesTrimmed: (stream, entries) =>
+      logger.debug({ event: "entries_trimmed", stream, entries }, "applied entries removed"),
+    tombstonesPruned: (rows) => logger.debug({ event: "tombstones_pruned", rows }, "old tombstones removed"),
+    consumersRemoved: (stream, consumers) =>
+      logger.info({ event: "consumers_removed", stream, consumers }, "consumers that are gone removed"),
+    shardRetired: (stream, step) => {
+      const what =
+        step === "marked" ? "nothing needs this shard any more" : "stream of a retired shard removed";
+      logger.info({ event: "shard_retired", stream, step }, what);
+    },
+    warningBegan: ({ code, message, remedy }) =>
+      logger.warn({ event: "warning_began", code, remedy }, `${code}: ${message}`),
+    warningEnded: ({ code }) => logger.info({ event: "warning_ended", code }, `${code} has ended`),
   };
 }
 

@@ -96,6 +96,36 @@ export const metricDefinitions = {
     help: "Freshness: age of the oldest unapplied entry, 0 when there is none. Absent when it cannot be told.",
     labels: ["stream"],
   },
+  sluice_stream_entries: {
+    type: "gauge",
+    help: "Entries that the stream holds, applied ones included. Absent when Redis cannot be asked.",
+    labels: ["stream"],
+  },
+  sluice_stream_bytes: {
+    type: "gauge",
+    help: "Memory of the stream at Redis, as Redis estimates it. Absent when it does not tell.",
+    labels: ["stream"],
+  },
+  sluice_replay_window_seconds: {
+    type: "gauge",
+    help: "Age of the oldest entry left: how far back a replay can begin. Absent when Redis cannot be asked.",
+    labels: ["stream"],
+  },
+  sluice_entries_trimmed_total: {
+    type: "counter",
+    help: "Applied entries removed from the stream by this member.",
+    labels: ["stream"],
+  },
+  sluice_consumers_removed_total: {
+    type: "counter",
+    help: "Consumers of members that are gone, removed from the group.",
+    labels: ["stream"],
+  },
+  sluice_warning: {
+    type: "gauge",
+    help: "1 while the warning holds, as `sluice status` shows it with its remedy; absent otherwise.",
+    labels: ["code"],
+  },
   sluice_lease_held: { type: "gauge", help: "1 when this member owns the shard.", labels: ["stream"] },
   sluice_dependency_up: {
     type: "gauge",

@@ -1,6 +1,6 @@
 import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from "prom-client";
 import type { PipelineHealth } from "../pipeline/pipeline.ts";
-import type { StatusReport } from "../pipeline/status.ts";
+import type { ShardStatus, StatusReport } from "../pipeline/status.ts";
 import { metricDefinitions, type MetricDefinition, type MetricName } from "./metric-definitions.ts";
 import type { AppliedBatch, ProgressListener, ShardState, SkipReason } from "./progress.ts";
 
@@ -107,6 +107,8 @@ const perStreamCounters = [
   "sluice_read_bytes_total",
   "sluice_entries_acknowledged_total",
   "sluice_rewinds_total",
+  "sluice_entries_trimmed_total",
+  "sluice_consumers_removed_total",
 ] as const;
 
 function listenerFor(to: Instruments, now: () => number): ProgressListener {
@@ -132,6 +134,13 @@ function listenerFor(to: Instruments, now: () => number): ProgressListener {
       to.add("sluice_errors_total", { stage, error_code: error.code, policy: error.policy }, 1);
       if (stage === "apply") to.add("sluice_batches_total", { outcome: "failed" }, 1);
     },
+    entriesTrimmed: (stream, entries) => to.add("sluice_entries_trimmed_total", { stream }, entries),
+    consumersRemoved: (stream, names) => to.add("sluice_consumers_removed_total", { stream }, names.length),
+    shardRetired: () => undefined,
+    tombstonesPruned: () => undefined,
+    // The status report that a scrape asks for has them all.
+    warningBegan: () => undefined,
+    warningEnded: () => undefined,
   };
 }
 
@@ -175,6 +184,10 @@ const snapshotGauges = [
   "sluice_stream_lag_entries",
   "sluice_stream_pending_entries",
   "sluice_staleness_seconds",
+  "sluice_stream_entries",
+  "sluice_stream_bytes",
+  "sluice_replay_window_seconds",
+  "sluice_warning",
   "sluice_lease_held",
 ] as const;
 
@@ -184,13 +197,22 @@ async function setSnapshot(to: Instruments, options: MetricsOptions): Promise<vo
   for (const name of snapshotGauges) to.clear(name);
   for (const shard of report?.shards ?? []) {
     const { stream } = shard;
-    if (shard.lagEntries !== null) to.set("sluice_stream_lag_entries", { stream }, shard.lagEntries);
-    if (shard.pendingEntries !== null)
-      to.set("sluice_stream_pending_entries", { stream }, shard.pendingEntries);
-    if (shard.freshnessSeconds !== null)
-      to.set("sluice_staleness_seconds", { stream }, shard.freshnessSeconds);
+    for (const [name, value] of shardGauges(shard)) if (value !== null) to.set(name, { stream }, value);
     to.set("sluice_lease_held", { stream }, shard.owner === options.member ? 1 : 0);
   }
+  for (const { code } of report?.warnings ?? []) to.set("sluice_warning", { code }, 1);
+}
+
+/** Null: not known. */
+function shardGauges(shard: ShardStatus): readonly (readonly [MetricName, number | null])[] {
+  return [
+    ["sluice_stream_lag_entries", shard.lagEntries],
+    ["sluice_stream_pending_entries", shard.pendingEntries],
+    ["sluice_staleness_seconds", shard.freshnessSeconds],
+    ["sluice_stream_entries", shard.entries],
+    ["sluice_stream_bytes", shard.bytes],
+    ["sluice_replay_window_seconds", shard.replayWindowSeconds],
+  ];
 }
 
 /** Passes the first `most` different labels, and `other` for those after them. */

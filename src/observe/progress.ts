@@ -26,6 +26,13 @@ export interface AppliedTable {
   readonly folded: number;
 }
 
+/** Something that an operator should know and can do something about. Told by code: one of a code at a time. */
+export interface Warning {
+  readonly code: string;
+  readonly message: string;
+  readonly remedy: string;
+}
+
 export type ShardState = "free" | "running" | "retrying" | "stopped";
 
 /**
@@ -38,5 +45,17 @@ export interface ProgressListener {
   entriesSettled(stream: string, entries: number): void;
   rewound(stream: string, reason: string): void;
   shardState(stream: string, state: ShardState, error: SluiceError | undefined): void;
-  retried(stage: "receive" | "decode" | "apply" | "acknowledge" | "own", error: SluiceError): void;
+  retried(
+    stage: "receive" | "decode" | "apply" | "acknowledge" | "own" | "maintain",
+    error: SluiceError,
+  ): void;
+  /** Applied entries were removed from the stream. */
+  entriesTrimmed(stream: string, entries: number): void;
+  /** Consumers of members that do not read the shard any more were removed. */
+  consumersRemoved(stream: string, names: readonly string[]): void;
+  /** A shard of an earlier generation: marked as needed no more, or its stream removed after that. */
+  shardRetired(stream: string, step: "marked" | "removed"): void;
+  tombstonesPruned(rows: number): void;
+  warningBegan(warning: Warning): void;
+  warningEnded(warning: Warning): void;
 }

@@ -7,6 +7,7 @@ import { tableFilter } from "../catalog/table-filter.ts";
 import type { Config } from "../config/config.ts";
 import { SluiceError } from "../errors/sluice-error.ts";
 import type { ProgressListener } from "../observe/progress.ts";
+import { Maintenance } from "../maintenance/maintenance.ts";
 import { openPool } from "../sink/connect.ts";
 import { DecisionStore } from "../sink/decision-store.ts";
 import { MemberStore } from "../sink/member-store.ts";
@@ -55,11 +56,31 @@ export function buildPipeline(config: Config, parts: PipelineParts): Pipeline {
       ownShard({ config, pool, catalog, shards, decisions, progress, includes, reading }, lease, stopping),
     giveBack: (lease) => giveBack(config, shards, lease),
   });
+  const upkeep = sinkPool(config, 1);
+  const maintenance = new Maintenance({
+    config,
+    database: upkeep,
+    progress,
+    owned: () =>
+      supervisor.streams.map((stream) => ({
+        stream,
+        removeConsumers: (names) => readers.get(stream)?.removeConsumers(names),
+      })),
+  });
+  const drain = async (): Promise<void> => {
+    await maintenance.stop();
+    await supervisor.drain();
+    ping.close();
+    await Promise.all([pool.end(), leases.end(), upkeep.end()]);
+  };
   let draining: Promise<void> | undefined;
   return {
-    start: () => supervisor.start(),
-    drain: () =>
-      (draining ??= within(config.drainDeadlineMs, supervisor.drain(), () => close(pool, leases, ping))),
+    start: async () => {
+      await supervisor.start();
+      maintenance.start();
+    },
+    drain: () => (draining ??= within(config.drainDeadlineMs, drain())),
+    warnings: () => maintenance.warnings(),
     failed: supervisor.failed,
     health: () => supervisor.health(),
   };
@@ -118,16 +139,7 @@ async function answered(redis: Redis): Promise<void> {
 
 const pingMs = 2_000;
 
-async function close(
-  pool: ReturnType<typeof openPool>,
-  leases: ReturnType<typeof openPool>,
-  ping: RedisPing,
-): Promise<void> {
-  ping.close();
-  await Promise.all([pool.end(), leases.end()]);
-}
-
-async function within(milliseconds: number, work: Promise<void>, then: () => Promise<void>): Promise<void> {
+async function within(milliseconds: number, work: Promise<void>): Promise<void> {
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<never>((_, reject) => {
     const error = new SluiceError(
@@ -137,7 +149,7 @@ async function within(milliseconds: number, work: Promise<void>, then: () => Pro
     timer = setTimeout(() => reject(error), milliseconds);
   });
   try {
-    await Promise.race([work.then(then), late]);
+    await Promise.race([work, late]);
   } finally {
     clearTimeout(timer);
   }

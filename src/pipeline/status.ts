@@ -1,6 +1,13 @@
 import type { Config } from "../config/config.ts";
 import { SluiceError } from "../errors/sluice-error.ts";
-import type { ShardState } from "../observe/progress.ts";
+import type { ShardState, Warning } from "../observe/progress.ts";
+import {
+  failOverWarnings,
+  memoryWarnings,
+  redisWarnings,
+  shardWarnings,
+  type WatchedShard,
+} from "../maintenance/watch.ts";
 import { openPool } from "../sink/connect.ts";
 import {
   readPipelineRows,
@@ -9,20 +16,15 @@ import {
   type StatusDatabase,
 } from "../sink/status-store.ts";
 import { openRedis, redisUnavailable } from "../source/connect.ts";
-import {
-  readRedisFacts,
-  readStreamInfo,
-  type RedisFacts,
-  type StreamInfo,
-  type StreamRedis,
-} from "../source/stream-info.ts";
+import type { StreamRedis } from "../source/ask.ts";
+import { readRedisFacts, readStreamInfo, type StreamInfo } from "../source/stream-info.ts";
 
 /** The contract of `sluice status --json` and `GET /status`. Fields may be added, never renamed. */
 export interface StatusReport {
   readonly pipeline: string;
   readonly members: readonly MemberStatus[];
   readonly shards: readonly ShardStatus[];
-  readonly warnings: readonly StatusWarning[];
+  readonly warnings: readonly Warning[];
 }
 
 export interface MemberStatus {
@@ -47,15 +49,19 @@ export interface ShardStatus {
   readonly pendingEntries: number | null;
   readonly freshnessSeconds: number | null;
   readonly lastError: LastError | null;
+  /** Streams of one setting of the shard router; 0: no member has registered the stream yet. */
+  readonly generation: number;
+  /** Entries that the stream holds, applied ones included; null here and below: not known. */
+  readonly entries: number | null;
+  /** The oldest entry left; null also when the stream is empty. */
+  readonly oldestId: string | null;
+  /** Age of the oldest entry left. */
+  readonly replayWindowSeconds: number | null;
+  /** Memory of the stream, as Redis estimates it. */
+  readonly bytes: number | null;
 }
 
-export interface StatusWarning {
-  readonly code: string;
-  readonly message: string;
-  readonly remedy: string;
-}
-
-type StatusConfig = Pick<Config, "pipeline" | "group" | "streams">;
+type StatusConfig = Pick<Config, "pipeline" | "group" | "streams" | "memoryHigh">;
 
 /**
  * Reads both stores once and changes nothing. Without Redis (undefined) what it knows is null; without the read
@@ -66,9 +72,15 @@ export async function collectStatus(
   pool: StatusDatabase,
   redis: StreamRedis | undefined,
 ): Promise<StatusReport> {
-  const { members, shards } = await readPipelineRows(pool, config.pipeline);
+  const { members, shards: all, otherRedisSecondsAgo } = await readPipelineRows(pool, config.pipeline);
+  const shards = all.filter(({ retired }) => !retired);
   const rows = [...config.streams.map((stream) => rowOf(shards, stream)), ...others(shards, config.streams)];
-  const streams = await readStreams(config, rows, redis);
+  const streams = await readStreams(
+    config,
+    rows,
+    all.filter(({ retired }) => retired),
+    redis,
+  );
   return {
     pipeline: config.pipeline,
     members: members.map((member) => ({
@@ -76,14 +88,19 @@ export async function collectStatus(
       shards: rows.filter((row) => row.owner === member.name).map((row) => row.stream),
     })),
     shards: rows.map((row, index) => shardStatus(row, streams.infos[index])),
-    warnings: [...streams.warnings, ...ownershipWarnings(members.length, rows)],
+    warnings: [
+      ...streams.warnings,
+      ...failOverWarnings(otherRedisSecondsAgo),
+      ...ownershipWarnings(members.length, rows),
+    ],
   };
 }
 
 /** A stream that no member has looked at yet has no row. */
 function rowOf(shards: readonly ShardRow[], stream: string): ShardRow {
   const known = shards.find((shard) => shard.stream === stream);
-  return known ?? { stream, state: "free", owner: null, epoch: 0, checkpoint: null, lastError: null };
+  const unknown = { owner: null, epoch: 0, checkpoint: null, lastError: null, generation: 0, retired: false };
+  return known ?? { stream, state: "free", ...unknown };
 }
 
 function others(shards: readonly ShardRow[], streams: readonly string[]): readonly ShardRow[] {
@@ -101,64 +118,65 @@ function shardStatus(row: ShardRow, info: StreamInfo | undefined): ShardStatus {
     pendingEntries: info?.pendingEntries ?? null,
     freshnessSeconds: info?.freshnessSeconds ?? null,
     lastError: row.lastError,
+    generation: row.generation,
+    entries: info?.length ?? null,
+    oldestId: info?.firstId ?? null,
+    replayWindowSeconds: info?.windowSeconds ?? null,
+    bytes: info?.bytes ?? null,
   };
 }
 
 interface StreamsRead {
+  /** Of the rows that are not retired, in their order. */
   readonly infos: readonly StreamInfo[];
-  readonly warnings: readonly StatusWarning[];
+  readonly warnings: readonly Warning[];
 }
 
 async function readStreams(
   config: StatusConfig,
   rows: readonly ShardRow[],
+  retired: readonly ShardRow[],
   redis: StreamRedis | undefined,
 ): Promise<StreamsRead> {
   try {
     if (redis === undefined) throw redisUnavailable("no connection");
     const facts = await readRedisFacts(redis);
-    const places = rows.map((row) => ({
-      stream: row.stream,
-      group: config.group,
-      checkpoint: row.checkpoint,
-    }));
-    const infos = await Promise.all(places.map((place) => readStreamInfo(redis, place)));
+    const all = [...rows, ...retired];
+    const infos = await Promise.all(
+      all.map(({ stream, checkpoint }) => readStreamInfo(redis, { stream, group: config.group, checkpoint })),
+    );
     const unknown = rows.filter((_, index) => infos[index]?.lagEntries === null).map((row) => row.stream);
-    return { infos, warnings: [...redisWarnings(facts), ...lagWarnings(unknown)] };
+    const watched = all.map((row, index) => watchedShard(row, infos[index]));
+    const windows = infos.flatMap((info) => (info.length > 0 ? [info.windowSeconds] : []));
+    const window = windows.length === 0 ? undefined : Math.min(...windows);
+    return {
+      infos,
+      warnings: [
+        ...redisWarnings(facts),
+        ...memoryWarnings(config.memoryHigh, facts, window),
+        ...shardWarnings(watched, config.streams),
+        ...lagWarnings(unknown),
+      ],
+    };
   } catch (error) {
     if (!(error instanceof SluiceError)) throw error;
     return { infos: [], warnings: [{ code: error.code, message: error.message, remedy: error.remedy }] };
   }
 }
 
-/** Settings of Redis under which entries can vanish before they are applied (I6). */
-export function redisWarnings(facts: RedisFacts): readonly StatusWarning[] {
-  const warnings: StatusWarning[] = [];
-  if (facts.maxmemoryPolicy !== "" && facts.maxmemoryPolicy !== "noeviction") {
-    warnings.push({
-      code: "REDIS_EVICTS",
-      message: `Redis's maxmemory-policy is ${facts.maxmemoryPolicy}: when memory is full it may drop whole streams`,
-      remedy: "Set maxmemory-policy to noeviction.",
-    });
-  }
-  if (facts.persistence === "off" || facts.persistence === "snapshots") {
-    const what = facts.persistence === "off" ? "keeps nothing on disk" : "keeps snapshots only";
-    warnings.push({
-      code: "REDIS_NOT_PERSISTENT",
-      message: `Redis ${what}: a crash loses entries that Debezium will not send again`,
-      remedy: "Set appendonly to yes.",
-    });
-  }
-  return warnings;
+function watchedShard(row: ShardRow, info: StreamInfo | undefined): WatchedShard {
+  const { stream, generation, retired, checkpoint } = row;
+  const ids = { firstId: info?.firstId, lastId: info?.lastId };
+  return { stream, generation, retired, checkpoint: checkpoint ?? undefined, ...ids };
 }
 
-function lagWarnings(streams: readonly string[]): readonly StatusWarning[] {
+function lagWarnings(streams: readonly string[]): readonly Warning[] {
   if (streams.length === 0) return [];
   const remedy = "None if it passes with the next rewind; entries that were removed with XDEL cause it.";
   return [{ code: "LAG_UNKNOWN", message: `Redis cannot tell the lag of ${streams.join(", ")}`, remedy }];
 }
 
-function ownershipWarnings(members: number, rows: readonly ShardRow[]): readonly StatusWarning[] {
+function ownershipWarnings(members: number, rows: readonly ShardRow[]): readonly Warning[] {
   const free = rows.filter((row) => row.owner === null).map((row) => row.stream);
   if (members === 0) {
     return [{ code: "NO_MEMBER", message: "no member is registered", remedy: "Start `sluice run`." }];
@@ -178,9 +196,13 @@ export interface StatusSource {
 const cacheMs = 1_000;
 const answerWithinMs = 5_000;
 
-/** Reports for the HTTP server and the command line, on connections apart from those that carry changes. */
+/**
+ * Reports for the HTTP server and the command line, on connections apart from those that carry changes. `more`: warnings that
+ * only the running member knows.
+ */
 export function createStatusSource(
   config: StatusConfig & Pick<Config, "redisUrl" | "databaseUrl">,
+  more: () => readonly Warning[] = () => [],
 ): StatusSource {
   const pool = openPool({
     url: config.databaseUrl,
@@ -201,7 +223,8 @@ export function createStatusSource(
     const client = await connected();
     // A server that hangs would leave its commands open for ever; cutting the connection ends them.
     const cut = setTimeout(() => client?.disconnect(), answerWithinMs);
-    return await collectStatus(config, pool, client).finally(() => clearTimeout(cut));
+    const report = await collectStatus(config, pool, client).finally(() => clearTimeout(cut));
+    return { ...report, warnings: [...report.warnings, ...more()] };
   };
   return {
     read: () => {

@@ -249,7 +249,7 @@ class DatabaseHorizon implements TombstoneHorizon {
 
   async refresh(client: pg.ClientBase, table: string): Promise<bigint> {
     const { rows } = await client.query<{ newest: string | null }>(
-      "SELECT max(position)::text AS newest FROM sluice.tombstone WHERE table_name = $1",
+      "SELECT max(position)::text AS newest FROM sluice.tombstone WHERE table_name || '' = $1",
       [table],
     );
     const newest = BigInt(rows[0]?.newest ?? -1);

@@ -46,6 +46,18 @@ async function suspendTriggers(client: pg.ClientBase): Promise<void> {
   await client.query("SET session_replication_role = replica").catch(() => undefined);
 }
 
+/**
+ * Batches are small and tables may be large, so rows are always looked up by index: a plan that was made while a table was empty
+ * would otherwise go through all of it when it no longer is.
+ */
+const applyingSettings = {
+  synchronous_commit: "off",
+  enable_seqscan: "off",
+  enable_hashjoin: "off",
+  enable_mergejoin: "off",
+  jit: "off",
+};
+
 function sessionSettings(options: PoolOptions): string {
   const settings: Record<string, string> = {
     TimeZone: "UTC",
@@ -54,7 +66,7 @@ function sessionSettings(options: PoolOptions): string {
     extra_float_digits: "1",
     bytea_output: "hex",
   };
-  if (options.applying === true) settings["synchronous_commit"] = "off";
+  if (options.applying === true) Object.assign(settings, applyingSettings);
   else settings["search_path"] = "pg_catalog";
   if (options.statementTimeoutMs !== undefined)
     settings["statement_timeout"] = String(options.statementTimeoutMs);

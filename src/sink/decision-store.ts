@@ -11,6 +11,17 @@ export interface PositionBase {
   readonly base: bigint;
 }
 
+/** A shard that cannot have noticed that the primary was restored, and is to apply again what it has applied since. */
+export interface PutBack {
+  readonly stream: string;
+  readonly from: string;
+  readonly to: Checkpoint;
+}
+
+/** `ms-seq` for comparisons; text would put 10 before 9. */
+const orderOf = (id: string): string =>
+  `(split_part(${id}, '-', 1)::numeric, split_part(${id}, '-', 2)::numeric)`;
+
 /** What operators confirmed (`sluice accept`), and what follows from it for each shard's positions. */
 export class DecisionStore {
   private readonly pool: pg.Pool;
@@ -31,32 +42,86 @@ export class DecisionStore {
     return row && { id: row.checkpoint ?? undefined, entries: BigInt(row.entries) };
   }
 
-  /** In the order of the entries from which they hold. */
+  /**
+   * From which entries on the shard's positions have which base: from where it noticed a restored primary, and from where the first
+   * shard did. A shard that had little to apply before cannot notice it by itself, yet its positions must rise with the others'.
+   */
   async bases(stream: string): Promise<PositionBase[]> {
     const { rows } = await this.pool.query<{ fromEntry: string; base: string }>(
-      `SELECT from_entry AS "fromEntry", base::text FROM sluice.position_base WHERE pipeline = $1 AND stream = $2`,
+      `SELECT from_entry AS "fromEntry", base::text FROM sluice.position_base WHERE pipeline = $1 AND stream = $2
+       UNION ALL
+       SELECT detail ->> 'since', detail ->> 'base' FROM sluice.decision
+       WHERE pipeline = $1 AND kind = 'rewound-primary'`,
       [this.pipeline, stream],
     );
-    return rows
-      .map(({ fromEntry, base }) => ({ fromEntry, base: BigInt(base) }))
-      .sort((left, right) => compareEntryIds(left.fromEntry, right.fromEntry));
+    return rows.map(({ fromEntry, base }) => ({ fromEntry, base: BigInt(base) }));
   }
 
-  /** Records that the primary was restored. Returns the base, above every position written so far. */
-  async acceptRewoundPrimary(decidedBy: string): Promise<bigint> {
-    const { rows } = await this.pool.query<{ base: string }>(
-      `INSERT INTO sluice.decision (pipeline, kind, detail, decided_by)
-       SELECT $1, 'rewound-primary', jsonb_build_object('base', (max(position) + $3::bigint)::text), $2
-       FROM sluice.shard WHERE pipeline = $1
-       RETURNING detail ->> 'base' AS base`,
-      [this.pipeline, decidedBy, room.toString()],
+  /** The first entry of the restored primary that a shard has stopped at; undefined when none has. */
+  async rewoundSince(): Promise<string | undefined> {
+    const { rows } = await this.pool.query<{ entryId: string }>(
+      `SELECT last_error #>> '{place,entryId}' AS "entryId" FROM sluice.shard
+       WHERE pipeline = $1 AND last_error ->> 'code' = 'PRIMARY_REWOUND' AND last_error #>> '{place,entryId}' IS NOT NULL`,
+      [this.pipeline],
     );
-    return BigInt(rows[0]?.base ?? 0);
+    return rows.map(({ entryId }) => entryId).sort(compareEntryIds)[0];
+  }
+
+  /** Shards that have applied entries from `since` on, as if they were the former primary's. */
+  async appliedSince(since: string): Promise<{ readonly stream: string; readonly checkpoint: string }[]> {
+    const { rows } = await this.pool.query<{ stream: string; checkpoint: string }>(
+      `SELECT stream, checkpoint FROM sluice.shard WHERE pipeline = $1 AND ${orderOf("checkpoint")} >= ${orderOf("$2")}
+       ORDER BY stream`,
+      [this.pipeline, since],
+    );
+    return rows;
+  }
+
+  /**
+   * Records that the primary was restored; `since` is the first entry known to be of it. Returns the base, above every position
+   * written so far. Every shard is taken from its owner, so that it begins anew and learns of the base. Throws when a shard to be
+   * put back has moved on.
+   */
+  async acceptRewoundPrimary(since: string, putBack: readonly PutBack[], decidedBy: string): Promise<bigint> {
+    const client = await this.pool.connect();
+    try {
+      await client.query("BEGIN");
+      await client.query(
+        `UPDATE sluice.shard SET epoch = epoch + 1, owner = NULL, lease_until = NULL, state = 'free',
+           last_error = CASE WHEN last_error ->> 'code' <> 'PRIMARY_REWOUND' THEN last_error END
+         WHERE (pipeline, stream) IN (SELECT pipeline, stream FROM sluice.shard WHERE pipeline = $1 ORDER BY stream FOR UPDATE)`,
+        [this.pipeline],
+      );
+      for (const shard of putBack) await this.putBack(client, shard);
+      const { rows } = await client.query<{ base: string }>(
+        `INSERT INTO sluice.decision (pipeline, kind, detail, decided_by)
+         SELECT $1, 'rewound-primary',
+           jsonb_build_object('base', (max(position) + $3::bigint)::text, 'since', $4::text, 'again', $5::text[]), $2
+         FROM sluice.shard WHERE pipeline = $1
+         RETURNING detail ->> 'base' AS base`,
+        [this.pipeline, decidedBy, room.toString(), since, putBack.map(({ stream }) => stream)],
+      );
+      await client.query("COMMIT");
+      client.release();
+      return BigInt(rows[0]?.base ?? 0);
+    } catch (error) {
+      client.release(true);
+      throw error;
+    }
+  }
+
+  private async putBack(client: pg.ClientBase, { stream, from, to }: PutBack): Promise<void> {
+    const { rowCount } = await client.query(
+      `UPDATE sluice.shard SET checkpoint = $4, entries = $5 WHERE pipeline = $1 AND stream = $2 AND checkpoint = $3`,
+      [this.pipeline, stream, from, to.id, to.entries.toString()],
+    );
+    if (rowCount !== 1) throw movedOn(stream);
   }
 
   /**
    * Lets the shard count from a confirmed base from this entry on. False when nobody has confirmed, since the shard last did,
-   * that the primary was restored.
+   * that the primary was restored. Of several restores, the shard may not have seen one: then that base holds which others have
+   * had up to this entry.
    */
   async switchBase(lease: Lease, fromEntry: string): Promise<boolean> {
     const { rowCount } = await this.pool.query(
@@ -66,7 +131,8 @@ export class DecisionStore {
          WHERE d.pipeline = $1 AND d.kind = 'rewound-primary' AND (d.detail ->> 'base')::bigint > s.position
            AND d.id > coalesce((SELECT max(decision_id) FROM sluice.position_base
              WHERE pipeline = $1 AND stream = $2), 0)
-         ORDER BY d.id DESC LIMIT 1),
+         ORDER BY CASE WHEN ${orderOf("(d.detail ->> 'since')")} <= ${orderOf("$4")} THEN d.id END DESC NULLS LAST, d.id
+         LIMIT 1),
        switched AS (
          INSERT INTO sluice.position_base (pipeline, stream, from_entry, base, decision_id)
          SELECT $1, $2, $4, base, id FROM confirmed
@@ -78,15 +144,14 @@ export class DecisionStore {
     return rowCount === 1;
   }
 
-  /** A shard of a new generation goes on with the base that those before it have reached. */
+  /** A shard of a new generation goes on, in the primary's log, where those before it have ended. */
   async inheritBase(lease: Lease): Promise<void> {
     await this.pool.query(
-      `INSERT INTO sluice.position_base (pipeline, stream, from_entry, base, decision_id)
-       SELECT $1, $2, '0-0', b.base, b.decision_id FROM sluice.position_base b
-       JOIN sluice.shard s USING (pipeline, stream)
-       WHERE b.pipeline = $1 AND s.generation < $3 ORDER BY b.base DESC LIMIT 1
-       ON CONFLICT DO NOTHING`,
-      [this.pipeline, lease.stream, lease.generation],
+      `UPDATE sluice.shard s SET commit_lsn = newest.commit_lsn, committed_at_ms = newest.committed_at_ms
+       FROM (SELECT commit_lsn, committed_at_ms FROM sluice.shard WHERE pipeline = $1 AND generation < $4
+         ORDER BY committed_at_ms DESC, commit_lsn DESC LIMIT 1) AS newest
+       WHERE s.pipeline = $1 AND s.stream = $2 AND s.epoch = $3 AND s.checkpoint IS NULL`,
+      [this.pipeline, lease.stream, lease.epoch, lease.generation],
     );
   }
 
@@ -108,20 +173,24 @@ export class DecisionStore {
        SELECT $1, 'gap', stream, jsonb_build_object('checkpoint', $3::text, 'lost', $5::text), $6 FROM moved`,
       [this.pipeline, gap.stream, gap.checkpoint, gap.entries.toString(), gap.lost.toString(), gap.decidedBy],
     );
-    if (rowCount === 1) return;
-    throw new SluiceError("INTERNAL", `${gap.stream} has moved on meanwhile; nothing was recorded`, {
-      place: { stream: gap.stream },
-      remedy: "Look at `sluice status` again.",
-    });
+    if (rowCount !== 1) throw movedOn(gap.stream);
   }
+}
+
+function movedOn(stream: string): SluiceError {
+  return new SluiceError("INTERNAL", `${stream} has moved on meanwhile; nothing was recorded`, {
+    place: { stream },
+    remedy: "Look at `sluice status` and try again.",
+  });
 }
 
 /** What is added to the positions of the entries of a shard. */
 export function baseOf(bases: readonly PositionBase[]): (entryId: string) => bigint {
   if (bases.length === 0) return () => 0n;
   return (entryId) => {
-    let base = 0n;
-    for (const each of bases) if (compareEntryIds(each.fromEntry, entryId) <= 0) base = each.base;
-    return base;
+    let highest = 0n;
+    for (const { fromEntry, base } of bases)
+      if (base > highest && compareEntryIds(fromEntry, entryId) <= 0) highest = base;
+    return highest;
   };
 }

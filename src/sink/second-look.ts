@@ -15,8 +15,17 @@ interface MissedDelete {
 }
 
 const mostAtOnce = 1_000;
+/** Of one look; what is left is looked at by the next. */
+const longestMs = 200;
 /** One member at a time looks: "look" in ASCII. */
 const lockKey = "1819242347";
+
+interface Step {
+  readonly looked: number;
+  readonly removed: number;
+}
+
+const nothing: Step = { looked: 0, removed: 0 };
 
 /**
  * Deletes again where a delete found no row. Two shards meet on a key when the columns that route it change their value: its insert
@@ -34,28 +43,43 @@ export class SecondLook {
 
   /** Looks at what is due. Returns how many rows went. */
   async look(): Promise<number> {
-    const { rows } = await this.pool.query<{ found: boolean }>(
-      "SELECT EXISTS (SELECT FROM sluice.tombstone WHERE missed IS NOT NULL) AS found",
-    );
-    if (rows[0]?.found !== true) return 0;
+    const started = performance.now();
+    let removed = 0;
+    for (;;) {
+      const { rows } = await this.pool.query<{ found: boolean }>(
+        "SELECT EXISTS (SELECT FROM sluice.tombstone WHERE missed IS NOT NULL) AS found",
+      );
+      if (rows[0]?.found !== true) return removed;
+      const step = await this.transact();
+      removed += step.removed;
+      if (step.looked < mostAtOnce || performance.now() - started > longestMs) return removed;
+    }
+  }
+
+  private async transact(): Promise<Step> {
     const client = await this.pool.connect();
     try {
       await client.query("BEGIN");
-      const removed = await this.lookOn(client);
+      // Whoever calls keeps leases: a row that somebody else holds is left to the next look.
+      await client.query(`SET LOCAL lock_timeout = ${longestMs}`);
+      const step = await this.lookOn(client);
       await client.query("COMMIT");
       client.release();
-      return removed;
+      return step;
     } catch (error) {
-      client.release(true);
+      const busy = isBusy(error);
+      const rolledBack = busy && (await client.query("ROLLBACK").catch(() => undefined)) !== undefined;
+      client.release(!rolledBack);
+      if (busy) return nothing;
       throw error;
     }
   }
 
-  private async lookOn(client: pg.PoolClient): Promise<number> {
+  private async lookOn(client: pg.PoolClient): Promise<Step> {
     const lock = await client.query<{ mine: boolean }>(
       `SELECT pg_try_advisory_xact_lock(${lockKey}) AS mine`,
     );
-    if (lock.rows[0]?.mine !== true) return 0;
+    if (lock.rows[0]?.mine !== true) return nothing;
     const due = await client.query<MissedDelete>(
       `SELECT table_name AS table, key, position::text FROM sluice.tombstone
        WHERE missed <> '0' AND missed <= pg_snapshot_xmin(pg_current_snapshot()) ORDER BY table_name, key LIMIT $1`,
@@ -68,7 +92,7 @@ export class SecondLook {
       removed += (await client.query(deleteAgainSql(plan), [keys, positions])).rowCount ?? 0;
     }
     await this.mark(client, due.rows);
-    return removed;
+    return { looked: due.rows.length, removed };
   }
 
   /** Those that were looked at are done; those whose delete has committed since are due once all that run now have ended. */
@@ -120,6 +144,11 @@ export class SecondLook {
     }
     return undefined;
   }
+}
+
+/** A lock that was not to be had in time, a deadlock. */
+function isBusy(error: unknown): boolean {
+  return error instanceof Error && "code" in error && (error.code === "55P03" || error.code === "40P01");
 }
 
 /** `schema.table` at each of its dots: names may have dots of their own. */

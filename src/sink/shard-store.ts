@@ -176,7 +176,7 @@ export class ShardStore {
     const { pipeline, leaseMs } = this.options;
     const { rowCount } = await client.query({
       name: "sluice_move",
-      text: `UPDATE sluice.shard SET checkpoint = $5, entries = $6, position = greatest(position, $7::bigint),
+      text: `UPDATE sluice.shard SET checkpoint = $5, entries = entries + $6, position = greatest(position, $7::bigint),
            changes_applied = changes_applied + $8, changes_skipped = changes_skipped + $9,
            commit_lsn = greatest(commit_lsn, $11),
            committed_at_ms = CASE WHEN $11 > commit_lsn THEN $12 WHEN $11 = commit_lsn THEN greatest(committed_at_ms, $12)
@@ -189,7 +189,7 @@ export class ShardStore {
         lease.epoch,
         from.id ?? null,
         to.id ?? null,
-        to.entries.toString(),
+        (to.entries - from.entries).toString(),
         done.position.toString(),
         done.applied,
         done.skipped,

@@ -22,6 +22,10 @@ export interface ShardRow {
   /** Id of the last applied entry; null: nothing was ever applied. */
   readonly checkpoint: string | null;
   readonly lastError: LastError | null;
+  /** Streams of one setting of the shard router; 0: no member has registered the stream yet. */
+  readonly generation: number;
+  /** Nothing needs the shard any more. */
+  readonly retired: boolean;
 }
 
 /** As the shard's row keeps it. */
@@ -40,18 +44,28 @@ const selectShards = `
   SELECT stream,
          CASE WHEN owner IS NULL OR lease_until IS NULL OR lease_until <= clock_timestamp() THEN 'free' ELSE state END AS state,
          CASE WHEN lease_until > clock_timestamp() THEN owner END AS owner,
-         epoch::float8 AS epoch, checkpoint, last_error AS "lastError"
-  FROM sluice.shard WHERE pipeline = $1 ORDER BY stream`;
+         epoch::float8 AS epoch, checkpoint, last_error AS "lastError",
+         generation, retired_at IS NOT NULL AS retired
+  FROM sluice.shard WHERE pipeline = $1 ORDER BY generation, stream`;
+
+const selectRedis = `
+  SELECT extract(epoch FROM now() - changed_at)::float8 AS "secondsAgo" FROM sluice.redis_server WHERE pipeline = $1`;
+
+export interface PipelineRows {
+  readonly members: readonly MemberRow[];
+  readonly shards: readonly ShardRow[];
+  /** When another Redis server than the one before was first seen; undefined: there has been only one. */
+  readonly otherRedisSecondsAgo: number | undefined;
+}
 
 /** Members and shards of a pipeline as the bookkeeping schema has them. */
-export async function readPipelineRows(
-  database: StatusDatabase,
-  pipeline: string,
-): Promise<{ readonly members: readonly MemberRow[]; readonly shards: readonly ShardRow[] }> {
+export async function readPipelineRows(database: StatusDatabase, pipeline: string): Promise<PipelineRows> {
   try {
     const members = await database.query<MemberRow>(selectMembers, [pipeline]);
     const shards = await database.query<ShardRow>(selectShards, [pipeline]);
-    return { members: members.rows, shards: shards.rows };
+    const redis = await database.query<{ secondsAgo: number | null }>(selectRedis, [pipeline]);
+    const otherRedisSecondsAgo = redis.rows[0]?.secondsAgo ?? undefined;
+    return { members: members.rows, shards: shards.rows, otherRedisSecondsAgo };
   } catch (error) {
     throw statusError(error);
   }

@@ -4,6 +4,7 @@ import type { Work, WorkKind } from "../batch/work.ts";
 import type { ShapePlan } from "../catalog/shape-plan.ts";
 import { withNulls } from "../decode/overlay.ts";
 import { SluiceError } from "../errors/sluice-error.ts";
+import { removeBuriedSql } from "./statements/buried-rows.ts";
 import { jsonArray } from "./statements/rows.ts";
 import {
   appendSql,
@@ -124,12 +125,12 @@ async function writeGroup(client: pg.ClientBase, group: Group, horizon: Tombston
   }
 }
 
-/** Keys are looked up among the tombstones only where one may be newer. */
-async function writeUpserts(
-  client: pg.ClientBase,
-  { plan, work }: Group,
-  horizon: TombstoneHorizon,
-): Promise<number> {
+/**
+ * Keys are looked up among the tombstones only where one may be newer. An insert that met a delete in progress waited for it, and
+ * does not see its tombstone; the statements after it do.
+ */
+async function writeUpserts(client: pg.ClientBase, group: Group, horizon: TombstoneHorizon): Promise<number> {
+  const { plan, work } = group;
   const table = plan.table.name.id;
   const oldest = work.reduce(
     (low, { position }) => (position < low ? position : low),
@@ -140,10 +141,13 @@ async function writeUpserts(
     const written = rows(
       await run(client, plan, "upsert", () => upsertSql(plan), [json, positionList, table]),
     );
-    if (written === work.length || oldest > (await horizon.refresh(client, table))) return written;
+    if (oldest > (await horizon.refresh(client, table))) return written;
   }
-  const values = [json, positionList, keys(work), table];
-  return rows(await run(client, plan, "upsert undeleted", () => upsertUndeletedSql(plan), values));
+  const keyList = keys(work);
+  const values = [json, positionList, keyList, table];
+  const written = rows(await run(client, plan, "upsert undeleted", () => upsertUndeletedSql(plan), values));
+  const buried = [jsonArray(keyList.map((key) => Buffer.from(key))), keyList, table];
+  return written - rows(await run(client, plan, "buried", () => removeBuriedSql(plan), buried));
 }
 
 async function writePartial(client: pg.ClientBase, { plan, work }: Group): Promise<number> {

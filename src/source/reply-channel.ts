@@ -14,6 +14,7 @@ export class ReplyChannel {
   private scanner: ReplyScanner | undefined;
   private settle: PromiseWithResolvers<ReplyScanner> | undefined;
   private lastSize = 0;
+  private readonly spare: Buffer[] = [];
   private failure: Error | undefined;
 
   constructor(redis: Redis) {
@@ -28,7 +29,8 @@ export class ReplyChannel {
   /** Sends commands (see `command`) and resolves with their replies. Rejects when time is up or the connection ends. */
   async exchange(commands: string, replies: number, timeoutMs: number): Promise<ReplyScanner> {
     if (this.failure !== undefined) throw this.failure;
-    this.scanner = new ReplyScanner(replies, this.lastSize + 4096);
+    const buffer = this.spare.pop() ?? Buffer.allocUnsafeSlow(Math.max(smallest, this.lastSize + 4096));
+    this.scanner = new ReplyScanner(replies, buffer);
     this.settle = Promise.withResolvers<ReplyScanner>();
     const timer = setTimeout(() => this.fail(redisUnavailable(new Error("no answer in time"))), timeoutMs);
     this.redis.stream.write(commands);
@@ -37,6 +39,11 @@ export class ReplyChannel {
     } finally {
       clearTimeout(timer);
     }
+  }
+
+  /** A reply's bytes that nobody looks at any more; the next replies are written over them. */
+  recycle(buffer: Buffer): void {
+    if (buffer.length <= largest && this.spare.length < mostSpare) this.spare.push(buffer);
   }
 
   close(): void {
@@ -54,8 +61,7 @@ export class ReplyChannel {
     }
     this.scanner = undefined;
     this.settle = undefined;
-    // A reply of large rows must not make the next one's buffer large for ever.
-    this.lastSize = Math.min(scanner.size, 4 * 2 ** 20);
+    this.lastSize = Math.min(scanner.size, largest);
     settle.resolve(scanner);
   }
 
@@ -67,6 +73,12 @@ export class ReplyChannel {
     this.redis.disconnect();
   }
 }
+
+const smallest = 64 * 1024;
+/** A reply of large rows must not make buffers large for ever. */
+const largest = 4 * 2 ** 20;
+/** One that is read into while one is applied. */
+const mostSpare = 2;
 
 /** A command on the wire. */
 export function command(...parts: readonly (string | number)[]): string {

@@ -29,9 +29,10 @@ export class ReplyScanner {
   /** Elements that are still to come. */
   private missing: number;
 
-  constructor(replies: number, sizeHint = firstSize) {
+  /** The buffer is written to, and replaced by a larger one when it is too small. */
+  constructor(replies: number, buffer: Buffer = Buffer.allocUnsafeSlow(firstSize)) {
     this.missing = replies;
-    this.buffer = Buffer.allocUnsafeSlow(Math.max(firstSize, sizeHint));
+    this.buffer = buffer;
   }
 
   get bytes(): Buffer {

@@ -211,10 +211,11 @@ export class ShardReader {
     this.toRemove = names;
   }
 
-  /** Entries that are durably applied, the oldest that were read; the group is told with the next read. */
-  settle(entries: readonly Pick<Entry, "id">[]): void {
+  /** All entries of a read, durably applied; the group is told with the next read. Their bytes are then written over. */
+  settle(entries: readonly Pick<Entry, "id" | "buffer">[]): void {
     const last = entries.at(-1);
     if (last === undefined) return;
+    this.channel?.recycle(last.buffer);
     this.settled = { id: last.id, entries: this.settled.entries + BigInt(entries.length) };
     this.toSettle = true;
   }

@@ -1,9 +1,14 @@
-import type { Redis } from "ioredis";
-import { SluiceError } from "../errors/sluice-error.ts";
-import { redisUnavailable } from "./connect.ts";
-
-/** The client, for those who must not import it. */
-export type StreamRedis = Redis;
+import {
+  addedAtMs,
+  ask,
+  idOf,
+  isMissing,
+  listOf,
+  milliseconds,
+  pairs,
+  valueOf,
+  type StreamRedis,
+} from "./ask.ts";
 
 export interface StreamInfo {
   readonly exists: boolean;
@@ -14,6 +19,14 @@ export interface StreamInfo {
   readonly pendingEntries: number;
   /** Age of the first entry after the checkpoint; 0 when there is none. */
   readonly freshnessSeconds: number;
+  /** The oldest entry left; undefined: the stream is empty. */
+  readonly firstId: string | undefined;
+  /** Age of the oldest entry left: how far back a replay can begin. 0 when the stream is empty. */
+  readonly windowSeconds: number;
+  /** The last id that the stream gave; undefined when it does not exist. */
+  readonly lastId: string | undefined;
+  /** Memory of the stream, estimated by Redis from some of its entries; undefined when it does not tell. */
+  readonly bytes: number | undefined;
 }
 
 export interface StreamPlace {
@@ -25,39 +38,45 @@ export interface StreamPlace {
 
 /** What Redis knows of one shard. One round trip; changes nothing. */
 export async function readStreamInfo(redis: StreamRedis, place: StreamPlace): Promise<StreamInfo> {
-  const start = place.checkpoint === null ? "-" : `(${place.checkpoint}`;
-  const [time, length, groups, first] = await sendTogether(redis, [
+  const { stream, checkpoint } = place;
+  const start = checkpoint === null ? "-" : `(${checkpoint}`;
+  const [time, extent, groups, unapplied, memory] = await ask(redis, [
     ["TIME"],
-    ["XLEN", place.stream],
-    ["XINFO", "GROUPS", place.stream],
-    ["XRANGE", place.stream, start, "+", "COUNT", 1],
+    ["XINFO", "STREAM", stream],
+    ["XINFO", "GROUPS", stream],
+    ["XRANGE", stream, start, "+", "COUNT", 1],
+    ["MEMORY", "USAGE", stream],
   ]);
-  const exists = !(groups instanceof Error);
-  const entries = numberOf(valueOf(length));
-  const group = (exists ? listOf(groups) : []).map(pairs).find((each) => each.get("name") === place.group);
-  const pending = numberOf(group?.get("pending") ?? 0);
+  const exists = !isMissing(extent);
+  const facts = pairs(exists ? valueOf(extent) : []);
+  const length = Number(facts.get("length") ?? 0);
+  const group = listOf(groups)
+    .map(pairs)
+    .find((each) => each.get("name") === place.group);
+  const pending = Number(group?.get("pending") ?? 0);
+  const nowMs = milliseconds(valueOf(time));
+  const first = idOf(facts.get("first-entry"));
   return {
     exists,
     groupExists: group !== undefined,
-    length: entries,
-    lagEntries: group === undefined ? entries : lagOf(group.get("lag"), pending),
+    length,
+    lagEntries: group === undefined ? length : lagOf(group.get("lag"), pending),
     pendingEntries: pending,
-    freshnessSeconds: ageSeconds(listOf(valueOf(first))[0], valueOf(time)),
+    freshnessSeconds: ageSeconds(idOf(listOf(valueOf(unapplied))[0]), nowMs),
+    firstId: first,
+    windowSeconds: ageSeconds(first, nowMs),
+    lastId: exists ? String(facts.get("last-generated-id")) : undefined,
+    bytes: memory === null || memory instanceof Error ? undefined : Number(memory),
   };
 }
 
 /** Null, or absent before Redis 7, is "unknown", which is not zero. */
 function lagOf(lag: unknown, pending: number): number | null {
-  return lag === null || lag === undefined ? null : numberOf(lag) + pending;
+  return lag === null || lag === undefined ? null : Number(lag) + pending;
 }
 
-/** Entry ids begin with the milliseconds at which Redis took the entry. */
-function ageSeconds(entry: unknown, time: unknown): number {
-  if (entry === undefined) return 0;
-  const addedMs = Number(String(listOf(entry)[0]).split("-")[0]);
-  const [seconds, micros] = listOf(time).map(Number);
-  const nowMs = (seconds ?? 0) * 1000 + Math.floor((micros ?? 0) / 1000);
-  return Math.max(0, nowMs - addedMs) / 1000;
+function ageSeconds(entryId: string | undefined, nowMs: number): number {
+  return entryId === undefined ? 0 : Math.max(0, nowMs - addedAtMs(entryId)) / 1000;
 }
 
 export interface RedisFacts {
@@ -70,19 +89,14 @@ export interface RedisFacts {
   readonly usedMemory: number;
   /** Undefined: the server does not say (CONFIG is refused by many hosted services). */
   readonly persistence: "aof" | "snapshots" | "off" | undefined;
+  /** Another one means that the server was restarted or that a replica took over; empty when it is not told. */
+  readonly replicationId: string;
 }
 
 /** Settings of the server that decide whether entries can be lost. */
 export async function readRedisFacts(redis: StreamRedis): Promise<RedisFacts> {
-  const [info, save] = await sendTogether(redis, [["INFO"], ["CONFIG", "GET", "save"]]);
-  const facts = new Map(
-    String(valueOf(info))
-      .split(/\r?\n/)
-      .map((line): [string, string] => {
-        const colon = line.indexOf(":");
-        return [line.slice(0, colon), line.slice(colon + 1)];
-      }),
-  );
+  const [info, save] = await ask(redis, [["INFO"], ["CONFIG", "GET", "save"]]);
+  const facts = infoFacts(valueOf(info));
   return {
     version: facts.get("redis_version") ?? "",
     role: facts.get("role") ?? "",
@@ -90,50 +104,23 @@ export async function readRedisFacts(redis: StreamRedis): Promise<RedisFacts> {
     maxmemory: Number(facts.get("maxmemory") ?? 0),
     usedMemory: Number(facts.get("used_memory") ?? 0),
     persistence: facts.get("aof_enabled") === "1" ? "aof" : snapshots(save),
+    replicationId: facts.get("master_replid") ?? "",
   };
+}
+
+/** Bytes that Redis uses now. */
+export async function readUsedMemory(redis: StreamRedis): Promise<number> {
+  const [info] = await ask(redis, [["INFO", "memory"]]);
+  return Number(infoFacts(valueOf(info)).get("used_memory") ?? 0);
+}
+
+/** The lines `name:value` of INFO. */
+function infoFacts(info: unknown): ReadonlyMap<string, string> {
+  const lines = String(info).split(/\r?\n/);
+  return new Map(lines.map((line) => [line.slice(0, line.indexOf(":")), line.slice(line.indexOf(":") + 1)]));
 }
 
 function snapshots(reply: unknown): RedisFacts["persistence"] {
   if (reply instanceof Error || !Array.isArray(reply)) return undefined;
   return reply[1] === "" ? "off" : "snapshots";
-}
-
-/** Replies in order; a command that Redis answers with an error gives that error in its place. */
-async function sendTogether(
-  redis: StreamRedis,
-  commands: readonly (readonly (string | number)[])[],
-): Promise<readonly unknown[]> {
-  const pipeline = redis.pipeline();
-  for (const [name, ...values] of commands) pipeline.call(String(name), ...values);
-  const replies = await pipeline.exec().catch((error: unknown) => {
-    throw redisUnavailable(error);
-  });
-  if (replies === null) throw redisUnavailable("no reply");
-  return replies.map(([error, reply]) => {
-    if (error === null) return reply;
-    // Error replies have a class of their own; the rest are broken connections.
-    if (error.name === "ReplyError") return error;
-    throw redisUnavailable(error);
-  });
-}
-
-function valueOf(reply: unknown): unknown {
-  if (!(reply instanceof Error)) return reply;
-  throw new SluiceError("REDIS_REPLY", `Redis answered: ${reply.message}`, { cause: reply });
-}
-
-function listOf(reply: unknown): readonly unknown[] {
-  return Array.isArray(reply) ? reply : [];
-}
-
-/** A flat reply [name, value, …] as a map. */
-function pairs(reply: unknown): ReadonlyMap<string, unknown> {
-  const flat = listOf(reply);
-  return new Map(
-    flat.flatMap((name, index) => (index % 2 === 0 ? [[String(name), flat[index + 1]] as const] : [])),
-  );
-}
-
-function numberOf(reply: unknown): number {
-  return Number(reply);
 }

@@ -20,6 +20,7 @@ export async function createDatabase(baseUrl: string): Promise<TestDatabase> {
   const pool = new pg.Pool({ connectionString: address.href, max: 5 });
   // Tests cut connections on purpose; an idle one that breaks is no news.
   pool.on("error", () => undefined);
+  pool.on("connect", (client) => client.on("error", () => undefined));
   return {
     url: address.href,
     name,

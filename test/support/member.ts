@@ -48,4 +48,10 @@ export const quietProgress: ProgressListener = {
   rewound: () => undefined,
   shardState: () => undefined,
   retried: () => undefined,
+  entriesTrimmed: () => undefined,
+  consumersRemoved: () => undefined,
+  shardRetired: () => undefined,
+  tombstonesPruned: () => undefined,
+  warningBegan: () => undefined,
+  warningEnded: () => undefined,
 };

@@ -54,3 +54,28 @@ test("a state is logged when it changes", () => {
   progress.shardState("cdc.0", "running", undefined);
   expect(lines).toHaveLength(1);
 });
+
+test("a warning is one line when it begins and one when it ends, with its code and remedy", () => {
+  const { lines, logger } = recorded();
+  const progress = logProgress(logger);
+  const warning = { code: "REDIS_EVICTS", message: "it evicts", remedy: "Stop it." };
+  progress.warningBegan(warning);
+  progress.warningEnded(warning);
+  expect(lines).toMatchObject([
+    { level: "warn", event: "warning_began", code: "REDIS_EVICTS", remedy: "Stop it." },
+    { level: "info", event: "warning_ended", code: "REDIS_EVICTS" },
+  ]);
+});
+
+test("removed consumers and retired shards are told, trimming only at level debug", () => {
+  const { lines, logger } = recorded();
+  const progress = logProgress(logger);
+  progress.entriesTrimmed("cdc.0", 100);
+  progress.tombstonesPruned(5);
+  progress.consumersRemoved("cdc.0", ["gone"]);
+  progress.shardRetired("cdc.1", "marked");
+  expect(lines).toMatchObject([
+    { event: "consumers_removed", stream: "cdc.0", consumers: ["gone"] },
+    { event: "shard_retired", stream: "cdc.1", step: "marked" },
+  ]);
+});

@@ -21,6 +21,7 @@ test.each(definitions)("%s follows Prometheus's naming", (name, { type, labels }
       "policy",
       "state",
       "dependency",
+      "code",
       "version",
       "node",
     ]).toContain(label);
@@ -37,6 +38,11 @@ const shard = {
   pendingEntries: 2,
   freshnessSeconds: 0.5,
   lastError: null,
+  generation: 1,
+  entries: 7,
+  oldestId: "1-0",
+  replayWindowSeconds: 60,
+  bytes: null,
 } as const;
 
 function metricsOf(status: () => Promise<StatusReport>): Metrics {
@@ -85,6 +91,30 @@ test("lag that is not known is absent, not zero", async () => {
   expect(await metrics.text()).toContain('sluice_stream_lag_entries{stream="cdc.0"} 5');
   known = false;
   expect(await metrics.text()).not.toContain("sluice_stream_lag_entries{");
+});
+
+test("a warning is 1 while it holds and absent when it does not", async () => {
+  let warnings = [{ code: "REDIS_EVICTS", message: "it evicts", remedy: "Stop it." }];
+  const metrics = metricsOf(async () => ({ pipeline: "p", members: [], shards: [shard], warnings }));
+  expect(await metrics.text()).toContain('sluice_warning{code="REDIS_EVICTS"} 1');
+  warnings = [];
+  expect(await metrics.text()).not.toContain("sluice_warning{");
+});
+
+test("what is left for replays and what maintenance removed is served", async () => {
+  const metrics = metricsOf(async () => ({ pipeline: "p", members: [], shards: [shard], warnings: [] }));
+  metrics.listener.entriesTrimmed("cdc.0", 100);
+  metrics.listener.consumersRemoved("cdc.0", ["gone"]);
+  const text = await metrics.text();
+  for (const line of [
+    'sluice_stream_entries{stream="cdc.0"} 7',
+    'sluice_replay_window_seconds{stream="cdc.0"} 60',
+    'sluice_entries_trimmed_total{stream="cdc.0"} 100',
+    'sluice_consumers_removed_total{stream="cdc.0"} 1',
+  ]) {
+    expect(text).toContain(line);
+  }
+  expect(text).not.toContain("sluice_stream_bytes{");
 });
 
 test("a scrape is answered although the stores are not", async () => {

@@ -27,6 +27,7 @@ function exitOf(scene: Scene): Promise<number> {
     drain: async () => {},
     failed: never,
     health: () => health,
+    warnings: () => [],
     ...scene.pipeline,
   };
   const signals = {

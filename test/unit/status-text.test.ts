@@ -12,6 +12,11 @@ const shard: ShardStatus = {
   pendingEntries: 2,
   freshnessSeconds: 0.25,
   lastError: null,
+  generation: 1,
+  entries: 1200,
+  oldestId: "1699999000000-0",
+  replayWindowSeconds: 3000,
+  bytes: 3 * 2 ** 20,
 };
 
 const report = {
@@ -29,9 +34,25 @@ test("columns line up under their headings", () => {
   expect(row.slice(heading.indexOf("LAG"))).toMatch(/^12 /);
 });
 
+test("what is left for replays is readable", () => {
+  expect(statusText(report)).toMatch(/^cdc\.0 .* 1200 +3\.0MiB +50m +-$/m);
+});
+
 test("what is not known shows as ?, never as 0", () => {
-  const unknown = { ...shard, owner: null, lagEntries: null, pendingEntries: null, freshnessSeconds: null };
-  expect(statusText({ ...report, shards: [unknown] })).toMatch(/^cdc\.0 +running +- +\S+ +\? +\? +\? +-$/m);
+  const unknown = {
+    ...shard,
+    owner: null,
+    lagEntries: null,
+    pendingEntries: null,
+    freshnessSeconds: null,
+    entries: null,
+    oldestId: null,
+    replayWindowSeconds: null,
+    bytes: null,
+  };
+  expect(statusText({ ...report, shards: [unknown] })).toMatch(
+    /^cdc\.0 +1 +running +- +\S+ +\? +\? +\? +\? +\? +\? +-$/m,
+  );
 });
 
 test("an error and a warning are shown with their codes", () => {

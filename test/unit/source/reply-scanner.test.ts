@@ -47,7 +47,7 @@ describe("ReplyScanner", () => {
         fc.array(fc.nat(), { maxLength: 20 }),
         (replies, cuts) => {
           const bytes = Buffer.from(replies.map(encode).join(""));
-          const scanner = new ReplyScanner(replies.length, 0);
+          const scanner = new ReplyScanner(replies.length, Buffer.alloc(0));
           const places = [...new Set(cuts.map((cut) => cut % bytes.length))].sort((a, b) => a - b);
           let from = 0;
           for (const place of [...places, bytes.length]) {
@@ -65,7 +65,7 @@ describe("ReplyScanner", () => {
 
   it("holds a reply larger than its first buffer", () => {
     const value = "x".repeat(300_000);
-    const scanner = new ReplyScanner(1, 0);
+    const scanner = new ReplyScanner(1, Buffer.alloc(0));
     const bytes = Buffer.from(encode([value, "end"]));
     for (let at = 0; at < bytes.length; at += 7_000) scanner.push(bytes.subarray(at, at + 7_000));
     const cursor = new ReplyCursor(scanner);

@@ -1,0 +1,112 @@
+import { expect, test } from "vitest";
+import { DeletedEntries, uncountedEntries } from "../../../src/maintenance/deleted-entries.ts";
+import { Deregistration, leftoverConsumers } from "../../../src/maintenance/deregister.ts";
+import { WarningBoard } from "../../../src/maintenance/warning-board.ts";
+import {
+  failOverWarnings,
+  memoryWarnings,
+  shardWarnings,
+  type WatchedShard,
+} from "../../../src/maintenance/watch.ts";
+import type { Warning } from "../../../src/observe/progress.ts";
+import type { StreamFacts } from "../../../src/source/stream-facts.ts";
+import type { RedisFacts } from "../../../src/source/stream-info.ts";
+import { quietProgress } from "../../support/member.ts";
+
+const server: RedisFacts = {
+  version: "7.2.4",
+  role: "master",
+  maxmemoryPolicy: "noeviction",
+  maxmemory: 1_000_000,
+  usedMemory: 900_000,
+  persistence: "aof",
+  replicationId: "a",
+};
+
+function codes(warnings: readonly Warning[]): readonly string[] {
+  return warnings.map(({ code }) => code);
+}
+
+test("memory above the threshold is told with the replay window that is left", () => {
+  const [warning] = memoryWarnings("80%", server, 42);
+  expect(warning?.code).toBe("REDIS_MEMORY_HIGH");
+  expect(warning?.message).toContain("42 s");
+  expect(memoryWarnings("95%", server, 42)).toEqual([]);
+  expect(memoryWarnings("80%", { ...server, maxmemory: 0 }, 42)).toEqual([]);
+});
+
+test("another Redis server is told for an hour", () => {
+  expect(failOverWarnings(undefined)).toEqual([]);
+  expect(codes(failOverWarnings(3_599))).toEqual(["REDIS_FAILED_OVER"]);
+  expect(failOverWarnings(3_601)).toEqual([]);
+});
+
+const shard: WatchedShard = {
+  stream: "cdc.0",
+  generation: 1,
+  retired: false,
+  checkpoint: "5-0",
+  firstId: "1-0",
+  lastId: "5-0",
+};
+const next: WatchedShard = { ...shard, stream: "cdc.g2.0", generation: 2, firstId: "10-0", lastId: "12-0" };
+
+test("shards that the configuration does not name are told, earlier generations are not", () => {
+  expect(codes(shardWarnings([shard], ["cdc.1"]))).toEqual(["STREAM_FORGOTTEN"]);
+  expect(shardWarnings([shard], ["cdc.0"])).toEqual([]);
+  expect(shardWarnings([shard, next], ["cdc.g2.0"])).toEqual([]);
+});
+
+test("an earlier generation that is still written to is told", () => {
+  const told = ["OLD_GENERATION_WRITTEN"];
+  expect(codes(shardWarnings([{ ...shard, lastId: "11-0" }, next], ["cdc.g2.0"]))).toEqual(told);
+  const retired = { ...shard, retired: true };
+  expect(codes(shardWarnings([{ ...retired, lastId: "6-0" }, next], ["cdc.g2.0"]))).toEqual(told);
+  expect(shardWarnings([retired, next], ["cdc.g2.0"])).toEqual([]);
+  const unread = { ...next, firstId: undefined, lastId: undefined };
+  expect(shardWarnings([shard, unread], ["cdc.g2.0"])).toEqual([]);
+});
+
+test("entries that vanished unapplied are counted only at the stream's end", () => {
+  expect(uncountedEntries({ checkpoint: "5-0", entries: 5n }, { lastId: "5-0", added: 8n })).toBe(3n);
+  expect(uncountedEntries({ checkpoint: "4-0", entries: 4n }, { lastId: "5-0", added: 8n })).toBeUndefined();
+});
+
+test("what vanished is told for an hour, and the same count only once", () => {
+  const deleted = new DeletedEntries();
+  expect(deleted.note("cdc.0", 3n, 0)).toBe(true);
+  expect(deleted.note("cdc.0", 3n, 10)).toBe(false);
+  expect(deleted.warnings(3_600_000)[0]?.message).toContain("3 of cdc.0");
+  expect(deleted.warnings(3_600_001)).toEqual([]);
+});
+
+test("a warning is told when it begins and when it has ended, not while it comes and goes", () => {
+  const told: string[] = [];
+  const board = new WarningBoard({
+    warningBegan: ({ code }) => void told.push(`+${code}`),
+    warningEnded: ({ code }) => void told.push(`-${code}`),
+  });
+  const warning = { code: "A", message: "", remedy: "" };
+  for (const seen of [[warning], [], [warning], [], [], [], []]) board.update(seen);
+  expect(told).toEqual(["+A", "-A"]);
+});
+
+test("consumers other than the owner are asked away each round, and told once they are gone", () => {
+  expect(leftoverConsumers(["me", "gone", "late"], "me")).toEqual(["gone", "late"]);
+  const told: (readonly string[])[] = [];
+  const asked: (readonly string[])[] = [];
+  const progress = {
+    ...quietProgress,
+    consumersRemoved: (_: string, names: readonly string[]) => void told.push(names),
+  };
+  const deregistration = new Deregistration("me", progress);
+  const owned = [{ stream: "cdc.0", removeConsumers: (names: readonly string[]) => void asked.push(names) }];
+  const seen = (...consumers: readonly string[]) =>
+    new Map([["cdc.0", { consumers } as Partial<StreamFacts> as StreamFacts]]);
+  deregistration.removeOthers(owned, seen("me", "gone"));
+  deregistration.removeOthers(owned, seen("me", "gone"));
+  deregistration.removeOthers(owned, seen("me"));
+  deregistration.removeOthers(owned, seen("me"));
+  expect(asked).toEqual([["gone"], ["gone"]]);
+  expect(told).toEqual([["gone"]]);
+});
