@@ -1,0 +1,78 @@
+import { measureLatency, type LatencyResult } from "./latency.ts";
+import { measureGrowth } from "./growth.ts";
+import { insertLoad } from "./loads/insert.ts";
+import type { Load } from "./loads/load.ts";
+import { mixedLoad } from "./loads/mixed.ts";
+import { updateLoad } from "./loads/update.ts";
+import { wideLoad } from "./loads/wide.ts";
+import { describeMachine } from "./machine.ts";
+import { help, parseOptions, type MeasurementName, type Options } from "./options.ts";
+import { measureJdbcSink } from "./references/debezium-jdbc.ts";
+import { say, step } from "./progress.ts";
+import { reportText, writeJson, type Results } from "./report.ts";
+import { openStage, postgresSettings, type Stage } from "./stage.ts";
+import { statementTimeSettings } from "./statement-times.ts";
+import { median } from "./statistics.ts";
+import { measureThroughDebezium } from "./through-debezium.ts";
+import { measureThroughput } from "./throughput.ts";
+
+async function bench(options: Options): Promise<void> {
+  const results: Results = {
+    startedAt: new Date().toISOString(),
+    machine: await describeMachine(),
+    postgresSettings,
+    throughput: [],
+    growth: [],
+  };
+  try {
+    await measure(options, results);
+  } finally {
+    // What was measured before a failure took its time and is worth seeing.
+    process.stdout.write(`${reportText(results)}\n\n${writeJson(results, options.json)}\n`);
+  }
+}
+
+async function measure(options: Options, results: Results): Promise<void> {
+  const { rounds, references, profile, only } = options;
+  await using stage = await step("PostgreSQL and Redis are started", () =>
+    openStage(profile === undefined ? {} : statementTimeSettings),
+  );
+  for (const load of loadsOf(options)) {
+    results.throughput.push(await measureThroughput(stage, load, { rounds, references, profile }));
+  }
+  if (only.includes("latency")) results.latency = await latencyOf(stage, results);
+  if (only.includes("growth")) await measureGrowth(stage, options, (cell) => results.growth.push(cell));
+  if (only.includes("debezium")) results.throughDebezium = await measureThroughDebezium(stage);
+  if (options.peers) results.jdbcSink = await measureJdbcSink(stage);
+}
+
+/** What the load of the latency measurement is a third of, when no capacity was measured. */
+const assumedCapacity = 45_000;
+
+async function latencyOf(stage: Stage, { throughput }: Results): Promise<LatencyResult> {
+  const insert = throughput.find((result) => result.load === "insert");
+  const rates = insert?.contenders[0]?.runs.map((run) => insert.rows / run.seconds);
+  const rate = Math.floor((rates === undefined ? assumedCapacity : median(rates)) / 3);
+  return step(`latency at ${rate} entries/s`, () => measureLatency(stage, rate));
+}
+
+function loadsOf({ only, rows }: Options): Load[] {
+  const loads: Partial<Record<MeasurementName, () => Load>> = {
+    insert: () => insertLoad(rows),
+    update: () => updateLoad(rows),
+    mixed: () => mixedLoad(rows),
+    wide: () => wideLoad(Math.ceil(rows / 5)),
+  };
+  return only.flatMap((name) => loads[name]?.() ?? []);
+}
+
+try {
+  const options = parseOptions(process.argv.slice(2));
+  if (options === undefined) process.stdout.write(help);
+  else await bench(options);
+} catch (error) {
+  say(`failed: ${error instanceof Error ? error.message : String(error)}`);
+  process.exitCode = 1;
+}
+// Hooks at exit end what an error left running.
+process.exit();
