@@ -103,9 +103,13 @@ export class Applier {
     const client = await pool.connect();
     let written = 0;
     try {
-      await client.query("BEGIN");
-      await shards.move(client, lease, this.current, next, batchSummary(changes, to - from));
-      for (const segment of folded.segments) written += await writeSegment(client, segment, this.horizon);
+      // Sent without waiting for each other; what follows a statement that failed fails too, or is rolled back with it.
+      const [, , rows] = await allOf([
+        client.query("BEGIN"),
+        shards.move(client, lease, this.current, next, batchSummary(changes, to - from)),
+        writeSegments(client, folded.segments, this.horizon),
+      ]);
+      written = rows;
       await client.query("COMMIT");
       client.release();
     } catch (error) {
@@ -167,6 +171,26 @@ export class Applier {
       tables: countTables(changes, folded.folded),
     };
   }
+}
+
+async function writeSegments(
+  client: pg.ClientBase,
+  segments: Folded["segments"],
+  horizon: TombstoneHorizon,
+): Promise<number> {
+  let written = 0;
+  for (const segment of segments) written += await writeSegment(client, segment, horizon);
+  return written;
+}
+
+/** Waits for all, so that none is at work any more, and then throws the first failure in order: the others follow from it. */
+async function allOf<T extends readonly unknown[]>(promises: {
+  readonly [K in keyof T]: Promise<T[K]>;
+}): Promise<T> {
+  for (const { status, ...result } of await Promise.allSettled(promises)) {
+    if (status === "rejected" && "reason" in result) throw result.reason;
+  }
+  return (await Promise.all(promises)) as unknown as T;
 }
 
 function batchSummary(changes: readonly Change[], entries: number): BatchSummary {

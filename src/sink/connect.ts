@@ -32,7 +32,8 @@ export function openPool(options: PoolOptions): pg.Pool {
     keepAlive: true,
     ...(options.answerTimeoutMs === undefined ? {} : { query_timeout: options.answerTimeoutMs }),
     options: sessionSettings(options),
-    ...(options.applying === true ? { onConnect: suspendTriggers } : {}),
+    // A batch's statements go out together: their answers are waited for once, not one after the other.
+    ...(options.applying === true ? { onConnect: suspendTriggers, pipeline: true } : {}),
   });
   // A broken idle connection is replaced on next use; without a listener it would end the process.
   pool.on("error", () => undefined);

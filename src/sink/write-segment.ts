@@ -138,16 +138,20 @@ async function writeUpserts(client: pg.ClientBase, group: Group, horizon: Tombst
   );
   const [json, positionList] = [images(work), positions(work)];
   if (oldest > (await horizon.of(client, table))) {
-    const written = rows(
-      await run(client, plan, "upsert", () => upsertSql(plan), [json, positionList, table]),
-    );
-    if (oldest > (await horizon.refresh(client, table))) return written;
+    const [written, newest] = await Promise.all([
+      run(client, plan, "upsert", () => upsertSql(plan), [json, positionList, table]),
+      horizon.refresh(client, table),
+    ]);
+    if (oldest > newest) return rows(written);
   }
   const keyList = keys(work);
   const values = [json, positionList, keyList, table];
-  const written = rows(await run(client, plan, "upsert undeleted", () => upsertUndeletedSql(plan), values));
-  const buried = [jsonArray(keyList.map((key) => Buffer.from(key))), keyList, table];
-  return written - rows(await run(client, plan, "buried", () => removeBuriedSql(plan), buried));
+  const keyObjects = jsonArray(keyList.map((key) => Buffer.from(key)));
+  const [written, buried] = await Promise.all([
+    run(client, plan, "upsert undeleted", () => upsertUndeletedSql(plan), values),
+    run(client, plan, "buried", () => removeBuriedSql(plan), [keyObjects, keyList, table]),
+  ]);
+  return rows(written) - rows(buried);
 }
 
 async function writePartial(client: pg.ClientBase, { plan, work }: Group): Promise<number> {
