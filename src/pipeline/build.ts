@@ -14,6 +14,7 @@ import { MemberStore } from "../sink/member-store.ts";
 import { requireSchema } from "../sink/migrations.ts";
 import { SecondLook } from "../sink/second-look.ts";
 import { ShardStore } from "../sink/shard-store.ts";
+import { BufferPool } from "../source/buffer-pool.ts";
 import { openRedis } from "../source/connect.ts";
 import type { ShardReader } from "../source/shard-reader.ts";
 import type { Pipeline } from "./pipeline.ts";
@@ -38,6 +39,7 @@ export function buildPipeline(config: Config, parts: PipelineParts): Pipeline {
   const includes = tableFilter(config.tables);
   const decisions = new DecisionStore(leases, config.pipeline);
   const secondLook = new SecondLook(leases, catalog);
+  const buffers = new BufferPool(2 * config.databaseConnections);
   const readers = new Map<string, ShardReader>();
   const reading = (stream: string, reader: ShardReader | undefined): void => {
     if (reader === undefined) readers.delete(stream);
@@ -53,8 +55,12 @@ export function buildPipeline(config: Config, parts: PipelineParts): Pipeline {
     pingRedis: ping.check,
     secondLook: () => secondLook.look(),
     own: (lease, stopping) =>
-      ownShard({ config, pool, catalog, shards, decisions, progress, includes, reading }, lease, stopping),
-    giveBack: (lease) => giveBack(config, shards, lease),
+      ownShard(
+        { config, pool, catalog, shards, decisions, progress, includes, reading, buffers },
+        lease,
+        stopping,
+      ),
+    giveBack: (lease) => giveBack({ config, buffers }, shards, lease),
   });
   const upkeep = sinkPool(config, 1);
   const maintenance = new Maintenance({

@@ -27,8 +27,10 @@ export async function runShardLoop(loop: ShardLoop): Promise<void> {
       chunk = await readAndDecode(loop, { wait: true });
       continue;
     }
-    const applying = applier.apply(chunk);
-    const ahead = readAndDecode(loop, { wait: false });
+    const begun = Promise.withResolvers<void>();
+    const applying = applier.apply(chunk, begun.resolve);
+    // Only shards that have a connection read ahead: with many shards most chunks wait for one (I9).
+    const ahead = Promise.race([begun.promise, applying]).then(() => readAndDecode(loop, { wait: false }));
     // What was read ahead is of no use when the chunk before it failed; its own failure waits its turn.
     ahead.catch(() => undefined);
     await applying;

@@ -12,12 +12,17 @@ import { Applier } from "../sink/applier.ts";
 import { classify } from "../sink/classify.ts";
 import { baseOf, type DecisionStore } from "../sink/decision-store.ts";
 import type { Checkpoint, Lease, ShardStore } from "../sink/shard-store.ts";
+import type { BufferPool } from "../source/buffer-pool.ts";
 import { ShardReader } from "../source/shard-reader.ts";
 import { startingPoint } from "../source/starting-point.ts";
 import { runShardLoop } from "./shard-loop.ts";
 
-export interface ShardSessionOptions {
+interface ReadingOptions {
   readonly config: Config;
+  readonly buffers: BufferPool;
+}
+
+export interface ShardSessionOptions extends ReadingOptions {
   readonly pool: pg.Pool;
   readonly catalog: Catalog;
   readonly shards: ShardStore;
@@ -87,7 +92,7 @@ async function runSession(
 ): Promise<void> {
   const { pool, catalog, shards, progress } = options;
   const { stream } = lease;
-  const reader = await openReader(options.config, stream);
+  const reader = await openReader(options, stream);
   const close = (): void => reader.close();
   stopping.addEventListener("abort", close, { once: true });
   try {
@@ -115,10 +120,10 @@ async function runSession(
   }
 }
 
-function openReader(config: Config, stream: string): Promise<ShardReader> {
+function openReader({ config, buffers }: ReadingOptions, stream: string): Promise<ShardReader> {
   const { redisUrl: url, group, member, readBlockMs: blockMs } = config;
   const { batchEntries: maxEntries, batchBytes: targetBytes } = config;
-  return ShardReader.open({ url, stream, group, member, maxEntries, targetBytes, blockMs });
+  return ShardReader.open({ url, stream, group, member, maxEntries, targetBytes, blockMs, buffers });
 }
 
 /** Sets the group to the checkpoint, which is elsewhere if the stream was rolled back below it. */
@@ -151,7 +156,7 @@ async function begin(
  * Debezium writes one entry after the other, nothing is added to those any more.
  */
 async function waitForTurn(
-  { config, shards, decisions }: ShardSessionOptions,
+  { config, shards, decisions, buffers }: ShardSessionOptions,
   lease: Lease,
   reader: ShardReader,
   stopping: AbortSignal,
@@ -159,7 +164,7 @@ async function waitForTurn(
   while (((await reader.extent())?.length ?? 0n) === 0n && !stopping.aborted)
     await sleep(generationPollMs, stopping);
   for (const { stream, checkpoint } of await shards.earlierGenerations(lease)) {
-    const earlier = await openReader(config, stream);
+    const earlier = await openReader({ config, buffers }, stream);
     if (!(await earlier.hasAfter(checkpoint ?? firstEntryId).finally(() => earlier.close()))) continue;
     throw new SluiceError("GENERATION_WAITS", `${stream} is not applied to its end`, {
       place: { stream: lease.stream },
@@ -198,8 +203,8 @@ function stageOf(error: SluiceError): "receive" | "apply" {
  * Leaves the group as the checkpoint says, with nothing pending and no consumer of this member, for whoever takes the shard
  * next. Only its housekeeping: without it the next owner does the same.
  */
-export async function giveBack(config: Config, shards: ShardStore, lease: Lease): Promise<void> {
-  const reader = await openReader(config, lease.stream);
+export async function giveBack(options: ReadingOptions, shards: ShardStore, lease: Lease): Promise<void> {
+  const reader = await openReader(options, lease.stream);
   try {
     await reader.leave(await shards.checkpoint(lease));
   } finally {

@@ -28,6 +28,7 @@ export class Applier {
   private readonly options: ApplierOptions;
   private readonly horizon = new DatabaseHorizon();
   private current: Checkpoint;
+  private begun: () => void = () => undefined;
 
   constructor(options: ApplierOptions) {
     this.options = options;
@@ -38,8 +39,9 @@ export class Applier {
     return this.current;
   }
 
-  /** Applies the chunk's good entries, then throws its failure if it has one. */
-  async apply(chunk: DecodedChunk): Promise<void> {
+  /** Applies the chunk's good entries, then throws its failure if it has one. `begun` is called once a connection is there. */
+  async apply(chunk: DecodedChunk, begun: () => void = () => undefined): Promise<void> {
+    this.begun = begun;
     await this.applyRange(chunk, 0, chunk.entries.length, true);
     if (chunk.failure !== undefined) throw chunk.failure;
   }
@@ -101,6 +103,7 @@ export class Applier {
     );
     const next = this.checkpointAt(chunk, from, to);
     const client = await pool.connect();
+    this.begun();
     let written = 0;
     try {
       // Sent without waiting for each other; what follows a statement that failed fails too, or is rolled back with it.

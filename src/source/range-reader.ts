@@ -1,4 +1,5 @@
 import type { Redis } from "ioredis";
+import { BufferPool } from "./buffer-pool.ts";
 import type { Entry } from "../decode/entry.ts";
 import { SluiceError } from "../errors/sluice-error.ts";
 import { openRedis, redisUnavailable } from "./connect.ts";
@@ -95,7 +96,7 @@ export class RangeReader {
 
   private async connect(): Promise<ReplyChannel> {
     this.redis = await openRedis(this.options);
-    return new ReplyChannel(this.redis);
+    return new ReplyChannel(this.redis, new BufferPool(0));
   }
 }
 

@@ -1,4 +1,5 @@
 import type { Redis } from "ioredis";
+import type { BufferPool } from "./buffer-pool.ts";
 import { redisUnavailable } from "./connect.ts";
 import { ReplyScanner } from "./reply-scanner.ts";
 
@@ -14,11 +15,12 @@ export class ReplyChannel {
   private scanner: ReplyScanner | undefined;
   private settle: PromiseWithResolvers<ReplyScanner> | undefined;
   private lastSize = 0;
-  private readonly spare: Buffer[] = [];
+  private readonly buffers: BufferPool;
   private failure: Error | undefined;
 
-  constructor(redis: Redis) {
+  constructor(redis: Redis, buffers: BufferPool) {
     this.redis = redis;
+    this.buffers = buffers;
     const socket = redis.stream;
     const others = socket.listeners("data");
     socket.on("data", (chunk: Buffer) => this.take(chunk));
@@ -29,8 +31,7 @@ export class ReplyChannel {
   /** Sends commands (see `command`) and resolves with their replies. Rejects when time is up or the connection ends. */
   async exchange(commands: string, replies: number, timeoutMs: number): Promise<ReplyScanner> {
     if (this.failure !== undefined) throw this.failure;
-    const buffer = this.spare.pop() ?? Buffer.allocUnsafeSlow(Math.max(smallest, this.lastSize + 4096));
-    this.scanner = new ReplyScanner(replies, buffer);
+    this.scanner = new ReplyScanner(replies, this.buffers.take(this.lastSize + 4096));
     this.settle = Promise.withResolvers<ReplyScanner>();
     const timer = setTimeout(() => this.fail(redisUnavailable(new Error("no answer in time"))), timeoutMs);
     this.redis.stream.write(commands);
@@ -39,11 +40,6 @@ export class ReplyChannel {
     } finally {
       clearTimeout(timer);
     }
-  }
-
-  /** A reply's bytes that nobody looks at any more; the next replies are written over them. */
-  recycle(buffer: Buffer): void {
-    if (buffer.length <= largest && this.spare.length < mostSpare) this.spare.push(buffer);
   }
 
   close(): void {
@@ -61,7 +57,7 @@ export class ReplyChannel {
     }
     this.scanner = undefined;
     this.settle = undefined;
-    this.lastSize = Math.min(scanner.size, largest);
+    this.lastSize = scanner.size;
     settle.resolve(scanner);
   }
 
@@ -73,12 +69,6 @@ export class ReplyChannel {
     this.redis.disconnect();
   }
 }
-
-const smallest = 64 * 1024;
-/** A reply of large rows must not make buffers large for ever. */
-const largest = 4 * 2 ** 20;
-/** One that is read into while one is applied. */
-const mostSpare = 2;
 
 /** A command on the wire. */
 export function command(...parts: readonly (string | number)[]): string {

@@ -2,6 +2,7 @@ import type { Redis } from "ioredis";
 import { firstEntryId } from "../change/entry-id.ts";
 import type { Entry } from "../decode/entry.ts";
 import { SluiceError } from "../errors/sluice-error.ts";
+import type { BufferPool } from "./buffer-pool.ts";
 import { openRedis, redisUnavailable } from "./connect.ts";
 import { ReadSize } from "./read-size.ts";
 import { command, ReplyChannel } from "./reply-channel.ts";
@@ -18,6 +19,8 @@ export interface ShardReaderOptions {
   readonly targetBytes: number;
   /** How long a waiting read waits, in milliseconds. */
   readonly blockMs: number;
+  /** Where the bytes of replies go; shared by all shards. */
+  readonly buffers: BufferPool;
 }
 
 const answerMs = 5_000;
@@ -145,7 +148,7 @@ export class ShardReader {
     const news = this.newsForGroup(options.wait);
     const read = command("XREAD", "COUNT", this.size.next, ...block, "STREAMS", stream, this.last);
     const before = this.lastIsSmall ? command("XRANGE", stream, this.last, this.last) : "";
-    this.channel ??= new ReplyChannel(this.redis);
+    this.channel ??= new ReplyChannel(this.redis, this.options.buffers);
     const timeoutMs = answerMs + (options.wait ? blockMs : 0);
     try {
       const asked = news.length + 1 + (before === "" ? 0 : 1);
@@ -156,6 +159,7 @@ export class ShardReader {
       throwError(replies);
       const entries = readEntries(replies);
       if (before !== "" && entries.length > 0) await this.verifyLast(replies, entries.length);
+      if (entries.length === 0) this.options.buffers.giveBack(replies.bytes);
       this.take(entries);
       return entries;
     } catch (error) {
@@ -215,7 +219,7 @@ export class ShardReader {
   settle(entries: readonly Pick<Entry, "id" | "buffer">[]): void {
     const last = entries.at(-1);
     if (last === undefined) return;
-    this.channel?.recycle(last.buffer);
+    this.options.buffers.giveBack(last.buffer);
     this.settled = { id: last.id, entries: this.settled.entries + BigInt(entries.length) };
     this.toSettle = true;
   }

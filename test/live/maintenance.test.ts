@@ -2,6 +2,7 @@ import { expect, it } from "vitest";
 import { startRedis } from "../../demo/local/redis-server.ts";
 import { createTempFolder } from "../../demo/local/temp-folder.ts";
 import { trim, type TrimReport } from "../../src/cli/trim.ts";
+import { BufferPool } from "../../src/source/buffer-pool.ts";
 import { ShardReader } from "../../src/source/shard-reader.ts";
 import { createKeptStream } from "../support/kept-stream.ts";
 
@@ -112,6 +113,7 @@ it("lets the consumers of members that are gone be removed by the shard's reader
     maxEntries: 10,
     targetBytes: 10_000,
     blockMs: 10,
+    buffers: new BufferPool(1),
   };
   const reader = await ShardReader.open({ url: config.redisUrl, ...options });
   await reader.rewind({ id: undefined, entries: 0n });
