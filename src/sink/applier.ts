@@ -6,9 +6,11 @@ import type { Change } from "../change/change.ts";
 import type { DecodedChunk } from "../decode/decode-chunk.ts";
 import { SluiceError } from "../errors/sluice-error.ts";
 import type { AppliedBatch, AppliedTable, ProgressListener, SkipReason } from "../observe/progress.ts";
+import { assertSql, isAssertion } from "./assertion.ts";
+import { commitBatch } from "./batch-transaction.ts";
 import { classify, type Classified } from "./classify.ts";
 import type { BatchSummary, Checkpoint, Lease, ShardStore } from "./shard-store.ts";
-import { RowsUnknown, writeSegment, type TombstoneHorizon } from "./write-segment.ts";
+import { HorizonMoved, RowsUnknown, type TombstoneHorizon } from "./write-segment.ts";
 
 export interface ApplierOptions {
   readonly pool: pg.Pool;
@@ -91,7 +93,8 @@ export class Applier {
     return { reaction: classified.reaction, error: classified.error.at(place) };
   }
 
-  private async transact(chunk: DecodedChunk, from: number, to: number): Promise<void> {
+  /** `atOnce`: the whole transaction is sent before any of it is answered, if it can be. */
+  private async transact(chunk: DecodedChunk, from: number, to: number, atOnce = true): Promise<void> {
     const started = performance.now();
     const { pool, shards, lease, progress } = this.options;
     const changes = chunk.changes.filter((change) => change.entryIndex >= from && change.entryIndex < to);
@@ -104,20 +107,19 @@ export class Applier {
     const next = this.checkpointAt(chunk, from, to);
     const client = await pool.connect();
     this.begun();
-    let written = 0;
+    const move = (): Promise<void> =>
+      shards.move(client, lease, this.current, next, batchSummary(changes, to - from));
+    let written: number;
     try {
-      // Sent without waiting for each other; what follows a statement that failed fails too, or is rolled back with it.
-      const [, , rows] = await allOf([
-        client.query("BEGIN"),
-        shards.move(client, lease, this.current, next, batchSummary(changes, to - from)),
-        writeSegments(client, folded.segments, this.horizon),
-      ]);
-      written = rows;
-      await client.query("COMMIT");
+      written = await commitBatch(client, {
+        ...{ move, atOnce },
+        ...{ segments: folded.segments, horizon: this.horizon },
+      });
       client.release();
     } catch (error) {
       await rollBack(client, error);
       this.horizon.clear();
+      if (atOnce && error instanceof HorizonMoved) return this.transact(chunk, from, to, false);
       throw error;
     }
     this.current = next;
@@ -174,26 +176,6 @@ export class Applier {
       tables: countTables(changes, folded.folded),
     };
   }
-}
-
-async function writeSegments(
-  client: pg.ClientBase,
-  segments: Folded["segments"],
-  horizon: TombstoneHorizon,
-): Promise<number> {
-  let written = 0;
-  for (const segment of segments) written += await writeSegment(client, segment, horizon);
-  return written;
-}
-
-/** Waits for all, so that none is at work any more, and then throws the first failure in order: the others follow from it. */
-async function allOf<T extends readonly unknown[]>(promises: {
-  readonly [K in keyof T]: Promise<T[K]>;
-}): Promise<T> {
-  for (const { status, ...result } of await Promise.allSettled(promises)) {
-    if (status === "rejected" && "reason" in result) throw result.reason;
-  }
-  return (await Promise.all(promises)) as unknown as T;
 }
 
 function batchSummary(changes: readonly Change[], entries: number): BatchSummary {
@@ -272,6 +254,19 @@ class DatabaseHorizon implements TombstoneHorizon {
 
   async of(client: pg.ClientBase, table: string): Promise<bigint> {
     return this.newest.get(table) ?? (await this.refresh(client, table));
+  }
+
+  known(table: string): bigint | undefined {
+    return this.newest.get(table);
+  }
+
+  async require(client: pg.ClientBase, table: string, below: bigint): Promise<void> {
+    const condition =
+      "coalesce((SELECT max(position) FROM sluice.tombstone WHERE table_name || '' = $1), -1) < $2::bigint";
+    const query = { name: "sluice_horizon", text: assertSql(condition), values: [table, below.toString()] };
+    await client.query(query).catch((error: unknown) => {
+      throw isAssertion(error) ? new HorizonMoved() : error;
+    });
   }
 
   async refresh(client: pg.ClientBase, table: string): Promise<bigint> {

@@ -57,14 +57,18 @@ export class DecisionStore {
     return rows.map(({ fromEntry, base }) => ({ fromEntry, base: BigInt(base) }));
   }
 
-  /** The first entry of the restored primary that a shard has stopped at; undefined when none has. */
+  /**
+   * From where on entries are the restored primary's: the first that a shard has stopped at, and what came in the same millisecond, since
+   * each stream counts within it by itself. The former primary wrote nothing so late. Undefined when no shard has stopped.
+   */
   async rewoundSince(): Promise<string | undefined> {
     const { rows } = await this.pool.query<{ entryId: string }>(
       `SELECT last_error #>> '{place,entryId}' AS "entryId" FROM sluice.shard
        WHERE pipeline = $1 AND last_error ->> 'code' = 'PRIMARY_REWOUND' AND last_error #>> '{place,entryId}' IS NOT NULL`,
       [this.pipeline],
     );
-    return rows.map(({ entryId }) => entryId).sort(compareEntryIds)[0];
+    const [first] = rows.map(({ entryId }) => entryId).sort(compareEntryIds);
+    return first?.replace(/-\d+$/, "-0");
   }
 
   /** Shards that have applied entries from `since` on, as if they were the former primary's. */

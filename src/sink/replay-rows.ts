@@ -123,6 +123,8 @@ function partsOf(works: readonly Work[]): Parts {
 const always: TombstoneHorizon = {
   of: async () => 2n ** 63n,
   refresh: async () => 2n ** 63n,
+  known: () => undefined,
+  require: async () => undefined,
   raise: () => undefined,
 };
 

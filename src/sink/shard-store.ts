@@ -2,6 +2,7 @@ import type pg from "pg";
 import type { LogPlace } from "../decode/log-order.ts";
 import { SluiceError } from "../errors/sluice-error.ts";
 import type { ShardState } from "../observe/progress.ts";
+import { isAssertion } from "./assertion.ts";
 import { newStreams, type KnownStream } from "./generations.ts";
 
 /**
@@ -174,15 +175,17 @@ export class ShardStore {
     done: BatchSummary,
   ): Promise<void> {
     const { pipeline, leaseMs } = this.options;
-    const { rowCount } = await client.query({
+    const moving = client.query({
       name: "sluice_move",
-      text: `UPDATE sluice.shard SET checkpoint = $5, entries = entries + $6, position = greatest(position, $7::bigint),
+      // Without a row it fails, so that a COMMIT that was sent behind it rolls back.
+      text: `WITH moved AS (UPDATE sluice.shard SET checkpoint = $5, entries = entries + $6, position = greatest(position, $7::bigint),
            changes_applied = changes_applied + $8, changes_skipped = changes_skipped + $9,
            commit_lsn = greatest(commit_lsn, $11),
            committed_at_ms = CASE WHEN $11 > commit_lsn THEN $12 WHEN $11 = commit_lsn THEN greatest(committed_at_ms, $12)
              ELSE committed_at_ms END,
            lease_until = clock_timestamp() + $10 * '1 ms'::interval, state = 'running', last_error = NULL, updated_at = now()
-         WHERE pipeline = $1 AND stream = $2 AND epoch = $3 AND checkpoint IS NOT DISTINCT FROM $4`,
+         WHERE pipeline = $1 AND stream = $2 AND epoch = $3 AND checkpoint IS NOT DISTINCT FROM $4 RETURNING 1)
+         SELECT 1 / count(*) FROM moved`,
       values: [
         pipeline,
         lease.stream,
@@ -198,7 +201,9 @@ export class ShardStore {
         done.committedAtMs,
       ],
     });
-    if (rowCount !== 1) throw leaseLost(lease);
+    await moving.catch((error: unknown) => {
+      throw isAssertion(error) ? leaseLost(lease) : error;
+    });
   }
 
   /** Publishes the shard's state for `status`; does nothing when the shard was lost. */

@@ -34,9 +34,16 @@ export class RowsUnknown extends Error {
 /** Newest tombstone of each table that may matter to this shard; inserts above it need not look. */
 export interface TombstoneHorizon {
   of(client: pg.ClientBase, table: string): Promise<bigint>;
+  /** What `of` would give if it need not ask. */
+  known(table: string): bigint | undefined;
   refresh(client: pg.ClientBase, table: string): Promise<bigint>;
+  /** Fails, and the transaction with it, unless all of the table's tombstones are below. Throws HorizonMoved. */
+  require(client: pg.ClientBase, table: string, below: bigint): Promise<void>;
   raise(table: string, position: bigint): void;
 }
+
+/** A tombstone came that the batch must look at. */
+export class HorizonMoved extends Error {}
 
 interface Group {
   readonly kind: WorkKind | "moved-delete";
@@ -69,6 +76,54 @@ export async function writeSegment(
   return written;
 }
 
+/**
+ * Sends the segment's statements without waiting for an answer, so that the commit can be sent behind them: what must hold is asserted
+ * by the statements. Undefined, with nothing sent, when an answer decides what comes next. Each gives how many rows it wrote.
+ */
+export function sendSegment(
+  client: pg.ClientBase,
+  segment: Segment,
+  horizon: TombstoneHorizon,
+): Promise<number>[] | undefined {
+  const all = groups(segment);
+  const deletes = new Set(all.filter(({ kind }) => isDelete(kind)).map(({ plan }) => plan.table.name.id));
+  const sendable = all.every(
+    (group) =>
+      group.kind === "append" ||
+      isDelete(group.kind) ||
+      (group.kind === "upsert" &&
+        !deletes.has(group.plan.table.name.id) &&
+        oldestOf(group.work) > (horizon.known(group.plan.table.name.id) ?? oldestOf(group.work))),
+  );
+  if (!sendable) return undefined;
+  return all.map(async (group) => {
+    if (group.kind !== "upsert") return writeGroup(client, group, horizon);
+    const { plan, work } = group;
+    const table = plan.table.name.id;
+    sortByKey(work);
+    const [written] = await Promise.all([
+      run(client, plan, "upsert", () => upsertSql(plan), [images(work), positions(work), table]),
+      horizon.require(client, table, oldestOf(work)),
+    ]);
+    return rows(written);
+  });
+}
+
+function isDelete(kind: Group["kind"]): boolean {
+  return kind === "delete" || kind === "moved-delete";
+}
+
+function oldestOf(work: readonly Work[]): bigint {
+  let oldest = work[0]?.position ?? 0n;
+  for (const { position } of work) if (position < oldest) oldest = position;
+  return oldest;
+}
+
+/** Parallel shards lock rows in one order. */
+function sortByKey(work: Work[]): void {
+  if (work.length > 1) work.sort((left, right) => compare(left.change.key ?? "", right.change.key ?? ""));
+}
+
 /** By table name and then kind, so that parallel shards lock tables and keys in one order. */
 function groups(segment: Segment): Group[] {
   const found = new Map<ShapePlan, Map<Group["kind"], Group>>();
@@ -95,9 +150,7 @@ function compare(left: string, right: string): number {
 
 async function writeGroup(client: pg.ClientBase, group: Group, horizon: TombstoneHorizon): Promise<number> {
   const { plan, work, kind } = group;
-  if (work.length > 1 && kind !== "append") {
-    work.sort((left, right) => compare(left.change.key ?? "", right.change.key ?? ""));
-  }
+  if (kind !== "append") sortByKey(work);
   const table = plan.table.name.id;
   switch (kind) {
     case "upsert":
@@ -132,10 +185,7 @@ async function writeGroup(client: pg.ClientBase, group: Group, horizon: Tombston
 async function writeUpserts(client: pg.ClientBase, group: Group, horizon: TombstoneHorizon): Promise<number> {
   const { plan, work } = group;
   const table = plan.table.name.id;
-  const oldest = work.reduce(
-    (low, { position }) => (position < low ? position : low),
-    work[0]?.position ?? 0n,
-  );
+  const oldest = oldestOf(work);
   const [json, positionList] = [images(work), positions(work)];
   if (oldest > (await horizon.of(client, table))) {
     const [written, newest] = await Promise.all([
