@@ -1,4 +1,4 @@
-#!/usr/bin/env -S node --max-semi-space-size=8
+#!/usr/bin/env node
 import { runProgram } from "./cli/program.ts";
 
 const [major = 0, minor = 0] = process.versions.node.split(".").map(Number);

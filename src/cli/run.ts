@@ -11,9 +11,12 @@ import type { Pipeline } from "../pipeline/pipeline.ts";
 import { replayingFirst } from "../pipeline/replay-first.ts";
 import { replay } from "../pipeline/replay.ts";
 import { createStatusSource } from "../pipeline/status.ts";
+import { limitYoungGeneration } from "../runtime/young-generation.ts";
 import { exitCode, exitCodeOf } from "./exit-code.ts";
 import { replayFromSelection, type Selection } from "./replay-arguments.ts";
 import { shortcomings } from "./replay-text.ts";
+
+const youngGenerationBytes = 16 * 2 ** 20;
 
 /**
  * Runs a member until it is told to stop or must. Resolves with the exit code. `replayFrom`: what it applies again before it goes
@@ -21,6 +24,7 @@ import { shortcomings } from "./replay-text.ts";
  */
 export async function run(config: Config, version: string, replayFrom?: string): Promise<number> {
   const selection = replayFrom === undefined ? undefined : replayFromSelection(replayFrom);
+  limitYoungGeneration(youngGenerationBytes);
   const logger = createLogger({ level: config.logLevel, version, member: config.member });
   await using status = disposable(createStatusSource(config, () => live.warnings()));
   // The pipeline tells the metrics, and the metrics ask the pipeline at a scrape, when both are there.
