@@ -22,7 +22,7 @@ export interface Change {
   readonly shape: number;
   /** Where the change sits in the primary's log, above the shard's base. */
   readonly position: bigint;
-  /** How far the primary had committed before, without base; among the commits of one primary it never falls. */
+  /** How far the primary had committed before, above the shard's base; among one primary's commits it never falls. */
   readonly commitLsn: number;
   /** Commit time at the primary in milliseconds, or 0. */
   readonly committedAtMs: number;

@@ -89,7 +89,7 @@ export class Decoder {
       image: op === "d" || op === "t" ? undefined : image(buffer, envelope),
       shape: op === "d" && keyed ? scanShape(buffer, key.start).shape : envelope.shape,
       position: base === 0n ? envelope.position : envelope.position + base,
-      commitLsn: envelope.commitLsn ?? Number(envelope.position),
+      commitLsn: (envelope.commitLsn ?? Number(envelope.position)) + Number(base),
       committedAtMs: envelope.committedAtMs,
       newKey: newKey && textOf(buffer, newKey),
       oldKey: oldKey && textOf(buffer, oldKey),

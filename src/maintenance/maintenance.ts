@@ -21,6 +21,8 @@ export interface OwnedShard {
   readonly stream: string;
   /** Consumers that must go; done between two reads. */
   removeConsumers(names: readonly string[]): void;
+  /** That many entries at or before its place were deleted before they were read. */
+  countDeleted(entries: bigint): void;
 }
 
 export interface MaintenanceOptions {
@@ -165,13 +167,15 @@ export class Maintenance {
 
   /** Finds entries that vanished unapplied, and sets the count right, so that they are told once and gaps are found afterwards too. */
   private async recount({ owned, shards, streams }: Seen): Promise<void> {
-    for (const { stream } of owned) {
+    for (const { stream, ...reading } of owned) {
       const shard = shards.find((each) => each.stream === stream);
       const facts = streams.get(stream);
       const missing = shard === undefined || facts === undefined ? undefined : uncountedEntries(shard, facts);
       if (shard === undefined || facts === undefined || missing === undefined || missing === 0n) continue;
       const corrected = await this.store.recount(shard, facts.added);
-      if (corrected && missing > 0n) this.deleted.note(stream, missing, performance.now());
+      if (!corrected) continue;
+      reading.countDeleted(missing);
+      if (missing > 0n) this.deleted.note(stream, missing, performance.now());
     }
   }
 

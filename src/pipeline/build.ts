@@ -71,6 +71,7 @@ export function buildPipeline(config: Config, parts: PipelineParts): Pipeline {
       supervisor.streams.map((stream) => ({
         stream,
         removeConsumers: (names) => readers.get(stream)?.removeConsumers(names),
+        countDeleted: (entries) => readers.get(stream)?.countDeleted(entries),
       })),
   });
   const drain = async (): Promise<void> => {

@@ -96,8 +96,12 @@ async function runSession(
   const close = (): void => reader.close();
   stopping.addEventListener("abort", close, { once: true });
   try {
-    const saved = await shards.checkpoint(lease);
-    if (saved.id === undefined && lease.generation > 1) await waitForTurn(options, lease, reader, stopping);
+    let saved = await shards.checkpoint(lease);
+    if (saved.id === undefined && lease.generation > 1) {
+      await waitForTurn(options, lease, reader, stopping);
+      // It knows now how far the generations before it came.
+      saved = await shards.checkpoint(lease);
+    }
     const checkpoint = await begin(options, lease, saved, reader);
     const bases = await options.decisions.bases(stream);
     const decoder = new Decoder({
@@ -170,7 +174,7 @@ async function waitForTurn(
       place: { stream: lease.stream },
     });
   }
-  await decisions.inheritBase(lease);
+  await decisions.inheritPlace(lease);
 }
 
 /** So does a wait that found nothing: there was nothing left to fail on. */

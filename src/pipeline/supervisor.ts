@@ -49,6 +49,8 @@ export class Supervisor {
   private registered = false;
   private lastTick = performance.now();
   private lastBeat = Number.NEGATIVE_INFINITY;
+  /** Beside the leases, which must not wait for it. */
+  private looking: Promise<unknown> | undefined;
   private redisSeen = performance.now();
   private redisReachable = false;
   private databaseReachable = false;
@@ -104,6 +106,7 @@ export class Supervisor {
   async drain(): Promise<void> {
     this.stopping.abort();
     await this.loop;
+    await this.looking;
     const { members } = this.options;
     if (this.registered) await members.heartbeat("leaving").catch((error: unknown) => this.report(error));
     await Promise.all([...this.owned.values()].map((shard) => this.letGo(shard)));
@@ -155,7 +158,9 @@ export class Supervisor {
     const lost = await shards.renew([...this.owned.values()].map((shard) => shard.lease));
     for (const lease of lost) this.owned.get(lease.stream)?.stopping.abort();
     this.lastBeat = performance.now();
-    await secondLook();
+    this.looking ??= secondLook()
+      .catch((error: unknown) => this.report(error))
+      .finally(() => (this.looking = undefined));
   }
 
   /** Another member may reach Redis where this one does not: it must not keep the shards idle. */

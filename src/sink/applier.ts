@@ -182,8 +182,7 @@ function batchSummary(changes: readonly Change[], entries: number): BatchSummary
   let [position, commitLsn, committedAtMs] = [0n, 0, 0];
   for (const change of changes) {
     if (change.position > position) position = change.position;
-    if (change.commitLsn > commitLsn) committedAtMs = change.committedAtMs;
-    else if (change.commitLsn === commitLsn) committedAtMs = Math.max(committedAtMs, change.committedAtMs);
+    committedAtMs = Math.max(committedAtMs, change.committedAtMs);
     commitLsn = Math.max(commitLsn, change.commitLsn);
   }
   return {

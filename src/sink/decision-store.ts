@@ -149,7 +149,7 @@ export class DecisionStore {
   }
 
   /** A shard of a new generation goes on, in the primary's log, where those before it have ended. */
-  async inheritBase(lease: Lease): Promise<void> {
+  async inheritPlace(lease: Lease): Promise<void> {
     await this.pool.query(
       `UPDATE sluice.shard s SET commit_lsn = newest.commit_lsn, committed_at_ms = newest.committed_at_ms
        FROM (SELECT commit_lsn, committed_at_ms FROM sluice.shard WHERE pipeline = $1 AND generation < $4

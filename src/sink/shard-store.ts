@@ -180,9 +180,7 @@ export class ShardStore {
       // Without a row it fails, so that a COMMIT that was sent behind it rolls back.
       text: `WITH moved AS (UPDATE sluice.shard SET checkpoint = $5, entries = entries + $6, position = greatest(position, $7::bigint),
            changes_applied = changes_applied + $8, changes_skipped = changes_skipped + $9,
-           commit_lsn = greatest(commit_lsn, $11),
-           committed_at_ms = CASE WHEN $11 > commit_lsn THEN $12 WHEN $11 = commit_lsn THEN greatest(committed_at_ms, $12)
-             ELSE committed_at_ms END,
+           commit_lsn = greatest(commit_lsn, $11), committed_at_ms = greatest(committed_at_ms, $12),
            lease_until = clock_timestamp() + $10 * '1 ms'::interval, state = 'running', last_error = NULL, updated_at = now()
          WHERE pipeline = $1 AND stream = $2 AND epoch = $3 AND checkpoint IS NOT DISTINCT FROM $4 RETURNING 1)
          SELECT 1 / count(*) FROM moved`,

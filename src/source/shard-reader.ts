@@ -215,6 +215,12 @@ export class ShardReader {
     this.toRemove = names;
   }
 
+  /** Entries at or before the place that were never read, since somebody deleted them: the group's count is set right by them. */
+  countDeleted(entries: bigint): void {
+    this.entries += entries;
+    this.settled = { ...this.settled, entries: this.settled.entries + entries };
+  }
+
   /** All entries of a read, durably applied; the group is told with the next read. Their bytes are then written over. */
   settle(entries: readonly Pick<Entry, "id" | "buffer">[]): void {
     const last = entries.at(-1);

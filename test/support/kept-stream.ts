@@ -57,7 +57,10 @@ export async function createKeptStream(redisUrl = inject("redisUrl")): Promise<K
       await redis.xgroup("SETID", stream, config.group, checkpoint ?? "0");
     },
     left: async (of = stream) => (await redis.xrange(of, "-", "+")).map(([id]) => id),
-    maintenance: (own = {}, shards = [{ stream, removeConsumers: () => undefined }]) => {
+    maintenance: (
+      own = {},
+      shards = [{ stream, removeConsumers: () => undefined, countDeleted: () => undefined }],
+    ) => {
       const pool = owned.adopt(new pg.Pool({ connectionString: db.url, max: 2 }), (each) => each.end());
       const told = tellTo({ ...config, ...own }, pool, shards);
       owned.defer(() => told.maintenance.stop());

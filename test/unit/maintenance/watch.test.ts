@@ -100,7 +100,13 @@ test("consumers other than the owner are asked away each round, and told once th
     consumersRemoved: (_: string, names: readonly string[]) => void told.push(names),
   };
   const deregistration = new Deregistration("me", progress);
-  const owned = [{ stream: "cdc.0", removeConsumers: (names: readonly string[]) => void asked.push(names) }];
+  const owned = [
+    {
+      stream: "cdc.0",
+      removeConsumers: (names: readonly string[]) => void asked.push(names),
+      countDeleted: () => undefined,
+    },
+  ];
   const seen = (...consumers: readonly string[]) =>
     new Map([["cdc.0", { consumers } as Partial<StreamFacts> as StreamFacts]]);
   deregistration.removeOthers(owned, seen("me", "gone"));
