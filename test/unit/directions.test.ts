@@ -33,7 +33,7 @@ const packages: Readonly<Record<string, RegExp>> = {
 const pure: Readonly<Record<string, readonly string[]>> = {
   change: ["change"],
   errors: ["errors"],
-  runtime: ["runtime", "node:timers"],
+  runtime: ["runtime", "node:timers", "node:v8"],
   decode: ["decode", "change", "errors", "observe/progress.ts"],
   batch: ["batch", "change", "decode", "catalog/shape-plan.ts"],
 };
