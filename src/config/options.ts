@@ -100,7 +100,7 @@ export const options = {
   maintenanceIntervalMs: {
     type: durationValue(100),
     default: "15s",
-    description: "Pause between two rounds of reclaiming, deregistering and trimming.",
+    description: "Pause between two rounds of maintenance: deregistering, trimming, watching.",
   },
   retainAgeMs: {
     type: durationValue(0),

@@ -147,6 +147,7 @@ export class Maintenance {
 
   private async deregister({ redis, owned, streams }: Seen): Promise<void> {
     this.deregistration.removeOthers(owned, streams);
+    await this.store.removeSilentMembers(this.options.config.leaseMs * 2);
     await this.deregistration.addMissing(redis, this.options.config.group, owned, streams);
   }
 

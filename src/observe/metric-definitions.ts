@@ -34,7 +34,7 @@ export const metricDefinitions = {
   },
   sluice_entries_acknowledged_total: {
     type: "counter",
-    help: "Entries settled (XACK) after the commit that made them durable.",
+    help: "Entries settled: the group was told of them, after the commit that made them durable.",
     labels: ["stream"],
   },
   sluice_rewinds_total: {
@@ -83,12 +83,12 @@ export const metricDefinitions = {
   },
   sluice_stream_lag_entries: {
     type: "gauge",
-    help: "Entries behind: not yet delivered, or delivered and not settled. Absent when Redis cannot tell.",
+    help: "Entries behind: not yet settled. Absent when Redis cannot tell.",
     labels: ["stream"],
   },
   sluice_stream_pending_entries: {
     type: "gauge",
-    help: "Entries delivered and not settled. Absent when Redis cannot be asked.",
+    help: "Entries that a reader of the group left pending; sluice itself leaves none. Absent when Redis cannot be asked.",
     labels: ["stream"],
   },
   sluice_staleness_seconds: {

@@ -48,6 +48,14 @@ export class MaintenanceStore {
     });
   }
 
+  /** Forgets members that have given no sign of life for long: one that lives after all puts its row back. */
+  async removeSilentMembers(silentMs: number): Promise<void> {
+    await this.pool.query(
+      "DELETE FROM sluice.member WHERE pipeline = $1 AND last_seen < clock_timestamp() - $2 * '1 ms'::interval",
+      [this.pipeline, silentMs],
+    );
+  }
+
   /** Remembers the Redis server. Tells how long ago another one was first seen; undefined: there has been only one. */
   async seeRedis(replicationId: string): Promise<number | undefined> {
     const { rows } = await this.pool.query<{ secondsAgo: number | null }>(

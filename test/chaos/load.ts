@@ -43,6 +43,10 @@ export class Load {
     return this.writer.failures;
   }
 
+  get lastRefusal(): string {
+    return this.writer.lastRefusal;
+  }
+
   start(): void {
     if (this.going !== undefined) return;
     const state = { stopping: false, ended: Promise.resolve() };
@@ -50,13 +54,19 @@ export class Load {
     this.going = state;
   }
 
-  /** Resolves when everything that was made is in the streams. */
-  async stop(): Promise<void> {
+  /** Resolves when everything that was made is in the streams; false when Redis does not take it in time. */
+  async stop(withinMs: number): Promise<boolean> {
     const { going } = this;
-    if (going === undefined) return;
+    if (going === undefined) return true;
     going.stopping = true;
-    await going.ended;
-    this.going = undefined;
+    const late = new AbortController();
+    const ended = await Promise.race([
+      going.ended.then(() => true),
+      pause(withinMs, false, { signal: late.signal }).catch(() => false),
+    ]);
+    late.abort();
+    if (ended) this.going = undefined;
+    return ended;
   }
 
   close(): void {

@@ -8,13 +8,29 @@ const server = (): readonly string[] => ["redis server"];
 const memory = (): readonly string[] => ["redis memory"];
 const shard = ({ shard }: PlannedFault): readonly string[] => [`group ${shard}`];
 
+const patienceMs = 60_000;
+
+/** Tries until Redis has heard it: it may be restarting. */
+async function configure(redis: Redis, setting: string, value: number): Promise<void> {
+  const deadline = performance.now() + patienceMs;
+  for (;;) {
+    try {
+      await redis.config("SET", setting, value);
+      return;
+    } catch (error) {
+      if (performance.now() > deadline) throw error;
+      await pause(50);
+    }
+  }
+}
+
 async function usedMemory(redis: Redis): Promise<number> {
   return Number(/used_memory:(\d+)/.exec(await redis.info("memory"))?.[1] ?? 0);
 }
 
 /** Writes are refused: less is allowed than is used. */
 async function limitMemory(redis: Redis): Promise<void> {
-  await redis.config("SET", "maxmemory", Math.floor((await usedMemory(redis)) * 0.9));
+  await configure(redis, "maxmemory", Math.floor((await usedMemory(redis)) * 0.9));
 }
 
 /** On one shard's group; refused while the stream or the group is not there, or Redis writes nothing: then nothing happens. */
@@ -63,7 +79,7 @@ export const redisFaults: Readonly<Record<string, FaultKind>> = {
     run: async ({ redis }, _fault, hold) => {
       await limitMemory(redis);
       await hold();
-      await redis.config("SET", "maxmemory", 0);
+      await configure(redis, "maxmemory", 0);
     },
   },
   "Redis's memory flaps": {
@@ -73,7 +89,7 @@ export const redisFaults: Readonly<Record<string, FaultKind>> = {
       for (let index = 0; index < 30; index++) {
         await limitMemory(redis);
         await pause(20);
-        await redis.config("SET", "maxmemory", 0);
+        await configure(redis, "maxmemory", 0);
         await pause(20);
       }
     },
@@ -82,9 +98,9 @@ export const redisFaults: Readonly<Record<string, FaultKind>> = {
     holdMs: [300, 3_000],
     claims: () => ["redis writes"],
     run: async ({ redis }, _fault, hold) => {
-      await redis.config("SET", "min-replicas-to-write", 1);
+      await configure(redis, "min-replicas-to-write", 1);
       await hold();
-      await redis.config("SET", "min-replicas-to-write", 0);
+      await configure(redis, "min-replicas-to-write", 0);
     },
   },
   "Redis drops every connection": {

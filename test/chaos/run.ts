@@ -48,7 +48,7 @@ export async function runChaos(
   let checks: readonly EndCheck[] = [];
   for (let from = 0; from < plan.length && !findings.any; from += faultsOfRound) {
     await storm(stage, plan.slice(from, from + faultsOfRound), tellFault(plan.length));
-    await stage.load.stop();
+    await stopLoad(stage);
     const end = await waitForEnd({ stage, auditor, timeoutMs: settleMs });
     settleSeconds.push(end.seconds);
     checks = end.checks;
@@ -56,7 +56,7 @@ export async function runChaos(
     console.log(`  healed; all held after ${end.seconds.toFixed(1)} s; ${stage.load.entries} entries so far`);
     stage.load.start();
   }
-  await stage.load.stop();
+  await stopLoad(stage);
   const last = await endMembers(stage, auditor);
   await watcher.stop();
   await auditor.stop();
@@ -81,6 +81,10 @@ export async function runChaos(
     looks: watcher.looks,
     seconds: (performance.now() - started) / 1000,
   };
+}
+
+async function stopLoad({ load, findings }: Stage): Promise<void> {
+  if (!(await load.stop(settleMs))) findings.note("Redis did not take the last entries", load.lastRefusal);
 }
 
 function tellFault(count: number): (fault: PlannedFault, atOnce: number) => void {

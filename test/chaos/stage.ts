@@ -64,10 +64,7 @@ export async function openStage({ folder, seed, findings }: StageOptions): Promi
   });
   stack.defer(() => postgres.stop());
   const databaseUrl = await prepareDatabase(postgres);
-  const redis = stack.adopt(new Redis(redisServer.url, { maxRetriesPerRequest: null }), (client) =>
-    client.disconnect(),
-  );
-  redis.on("error", () => undefined);
+  const redis = stack.adopt(openAdmin(redisServer.url), (client) => client.disconnect());
   const database = stack.use(new DatabaseAdmin(postgres.url));
   const streams = Array.from({ length: shardCount }, (_, shard) => `cdc.${shard}`);
   const load = stack.adopt(new Load({ redisUrl: redisServer.url, streams, seed }), (each) => each.close());
@@ -86,6 +83,17 @@ export async function openStage({ folder, seed, findings }: StageOptions): Promi
     ...{ folder, findings, redisServer, postgres, redis, database, slots, streams, load },
     [Symbol.asyncDispose]: () => opened.disposeAsync(),
   };
+}
+
+/** Waits for a Redis that is down, but for no answer that never comes: the client may not settle what a broken connection has asked. */
+function openAdmin(url: string): Redis {
+  const redis = new Redis(url, {
+    maxRetriesPerRequest: null,
+    commandTimeout: 10_000,
+    retryStrategy: () => 100,
+  });
+  redis.on("error", () => undefined);
+  return redis;
 }
 
 /** Members use a role that owns their database and is no superuser. Returns its address. */

@@ -5,6 +5,9 @@ import type { Stage } from "./stage.ts";
 
 const mostAtOnce = 5;
 
+/** Beyond its longest duration and a server's restart. */
+const longestMs = 90_000;
+
 /** Lets the planned faults happen, several at a time where they do not touch the same thing. Resolves when all are over. */
 export async function storm(
   stage: Stage,
@@ -22,8 +25,7 @@ export async function storm(
       await Promise.race(running);
     for (const claim of claims) claimed.add(claim);
     tell(fault, running.size + 1);
-    const done = kind
-      .run(stage, fault, () => pause(fault.holdMs))
+    const done = inTime(kind.run(stage, fault, () => pause(fault.holdMs)))
       .catch((error: unknown) =>
         stage.findings.note(`the fault could not be undone: ${fault.kind}`, String(error)),
       )
@@ -34,4 +36,14 @@ export async function storm(
     running.add(done);
   }
   await Promise.all(running);
+}
+
+/** A fault that hangs must not keep the run from telling of it. */
+async function inTime(fault: Promise<void>): Promise<void> {
+  const late = new AbortController();
+  const hung = pause(longestMs, undefined, { signal: late.signal }).then(
+    () => Promise.reject(new Error(`it took longer than ${longestMs} ms`)),
+    () => undefined,
+  );
+  await Promise.race([fault, hung]).finally(() => late.abort());
 }

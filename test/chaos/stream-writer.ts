@@ -21,6 +21,8 @@ export class StreamWriter {
   taken = 0;
   /** Tries that were refused or not answered. */
   failures = 0;
+  /** What Redis said last when it took nothing. */
+  lastRefusal = "";
   private readonly url: string;
   private redis: Redis | undefined;
   private closed = false;
@@ -56,6 +58,7 @@ export class StreamWriter {
       replies = await answered(redis, pipeline.exec());
     } catch (error) {
       this.failures++;
+      this.lastRefusal = String(error);
       if (error instanceof Error && error.name === "ReplyError") return entries;
       this.redis = undefined;
       redis.disconnect();
@@ -78,6 +81,7 @@ export class StreamWriter {
         continue;
       }
       if (entry.tally !== undefined && error.name !== "ReplyError") entry.tally.unsure++;
+      this.lastRefusal = String(error);
       again.push(entry);
     }
     if (again.length > 0) this.failures++;

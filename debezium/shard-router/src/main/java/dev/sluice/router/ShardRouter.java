@@ -30,7 +30,7 @@ import org.apache.kafka.connect.transforms.Transformation;
 public final class ShardRouter<R extends ConnectRecord<R>> implements Transformation<R> {
     private static final ConfigDef OPTIONS = new ConfigDef()
             .define("shards", Type.INT, 8, Range.between(1, 1 << 16), Importance.HIGH,
-                    "Number of topics. Changing it moves keys: drain first.")
+                    "Number of topics. Changing it moves keys: change the prefix too.")
             .define("prefix", Type.STRING, "cdc.", new NonEmptyString(), Importance.HIGH,
                     "What comes before the shard's number in a topic's name.")
             .define(ShardColumns.OPTION, Type.STRING, "", Importance.MEDIUM,
