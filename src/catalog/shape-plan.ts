@@ -34,7 +34,11 @@ export function planShape(table: ReadTable, names: readonly string[]): ShapePlan
 /** The plan of a delete: nothing but the key's columns. */
 export function planKey(table: ReadTable, names: readonly string[]): ShapePlan {
   requireKey(table, names);
-  return planShape(table, names);
+  // A generated column is compared, though never written.
+  const columns = names
+    .flatMap((name) => table.columns.get(name) ?? [])
+    .map((column) => written(table, column));
+  return { ...planShape(table, names), columns };
 }
 
 /** Throws unless the change's key columns are the table's primary key, in any order. */

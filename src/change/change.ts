@@ -31,3 +31,20 @@ export interface Change {
   /** On the insert half of a key change: the old key, a JSON object's text. */
   readonly oldKey: string | undefined;
 }
+
+/** schema.table, each in quotes where it has a dot or a quote itself: no two tables have one id. */
+export function tableId(schema: string, table: string): string {
+  return `${idPart(schema)}.${idPart(table)}`;
+}
+
+/** The inverse of `tableId`. */
+export function parseTableId(id: string): TableName {
+  const [schema = "", table = ""] = [...id.matchAll(/"((?:[^"]|"")*)"|([^".]+)/g)].map(
+    ([, quoted, plain]) => plain ?? quoted?.replaceAll('""', '"') ?? "",
+  );
+  return { schema, table, id };
+}
+
+function idPart(name: string): string {
+  return /[."]/.test(name) ? `"${name.replaceAll('"', '""')}"` : name;
+}

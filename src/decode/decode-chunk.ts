@@ -1,4 +1,4 @@
-import type { Change, Operation, TableName } from "../change/change.ts";
+import { tableId, type Change, type Operation, type TableName } from "../change/change.ts";
 import type { LogOrder } from "./log-order.ts";
 import { SluiceError } from "../errors/sluice-error.ts";
 import type { SkipReason } from "../observe/progress.ts";
@@ -88,7 +88,7 @@ export class Decoder {
       key: keyed ? textOf(buffer, key) : undefined,
       image: op === "d" || op === "t" ? undefined : image(buffer, envelope),
       shape: op === "d" && keyed ? scanShape(buffer, key.start).shape : envelope.shape,
-      position: base === 0n ? envelope.position : envelope.position + base,
+      position: base + laterOf(envelope),
       commitLsn: (envelope.commitLsn ?? Number(envelope.position)) + Number(base),
       committedAtMs: envelope.committedAtMs,
       newKey: newKey && textOf(buffer, newKey),
@@ -99,10 +99,9 @@ export class Decoder {
   private table(envelope: Envelope): DecodedTable {
     const { last } = this;
     if (last?.name.table === envelope.table && last.name.schema === envelope.schema) return last;
-    const id = `${envelope.schema}.${envelope.table}`;
+    const id = tableId(envelope.schema, envelope.table);
     const known = this.tables.get(id);
-    // Ids of two tables may be the same when names have dots.
-    if (known?.name.schema === envelope.schema) return (this.last = known);
+    if (known !== undefined) return (this.last = known);
     const table = {
       name: { schema: envelope.schema, table: envelope.table, id },
       included: this.options.includes(envelope.schema, envelope.table),
@@ -110,6 +109,14 @@ export class Decoder {
     this.tables.set(id, table);
     return (this.last = table);
   }
+}
+
+/** A change of a long transaction was logged before commits that a snapshot has seen, and is newer than that snapshot all the same. */
+function laterOf({ position, commitLsn }: Envelope): bigint {
+  const logged = position ?? 0n;
+  if (commitLsn === undefined) return logged;
+  const committed = BigInt(commitLsn);
+  return committed > logged ? committed : logged;
 }
 
 interface DecodedTable {

@@ -1,6 +1,7 @@
 import { randomUUID } from "node:crypto";
 import { hostname } from "node:os";
 import type { Redis } from "ioredis";
+import pLimit from "p-limit";
 import type { PoolClient } from "pg";
 import { Catalog } from "../catalog/catalog.ts";
 import { tableFilter } from "../catalog/table-filter.ts";
@@ -39,6 +40,7 @@ export function buildPipeline(config: Config, parts: PipelineParts): Pipeline {
   const includes = tableFilter(config.tables);
   const decisions = new DecisionStore(leases, config.pipeline);
   const secondLook = new SecondLook(leases, catalog);
+  const limit = pLimit(config.databaseConnections);
   const buffers = new BufferPool(2 * config.databaseConnections);
   const readers = new Map<string, ShardReader>();
   const reading = (stream: string, reader: ShardReader | undefined): void => {
@@ -56,7 +58,7 @@ export function buildPipeline(config: Config, parts: PipelineParts): Pipeline {
     secondLook: () => secondLook.look(),
     own: (lease, stopping) =>
       ownShard(
-        { config, pool, catalog, shards, decisions, progress, includes, reading, buffers },
+        { config, pool, catalog, shards, decisions, progress, includes, reading, buffers, limit },
         lease,
         stopping,
       ),

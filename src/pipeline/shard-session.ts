@@ -24,6 +24,8 @@ interface ReadingOptions {
 
 export interface ShardSessionOptions extends ReadingOptions {
   readonly pool: pg.Pool;
+  /** No more batches at a time than the pool has connections. */
+  readonly limit: <T>(work: () => Promise<T>) => Promise<T>;
   readonly catalog: Catalog;
   readonly shards: ShardStore;
   readonly decisions: DecisionStore;
@@ -95,6 +97,8 @@ async function runSession(
   const reader = await openReader(options, stream);
   const close = (): void => reader.close();
   stopping.addEventListener("abort", close, { once: true });
+  // It may have been asked to stop while the reader connected.
+  if (stopping.aborted) close();
   try {
     let saved = await shards.checkpoint(lease);
     if (saved.id === undefined && lease.generation > 1) {
@@ -112,7 +116,7 @@ async function runSession(
       order: new LogOrder(saved),
     });
     const applier = new Applier({
-      ...{ pool, catalog, shards, lease, checkpoint },
+      ...{ pool, catalog, shards, lease, checkpoint, limit: options.limit },
       progress: observed(progress, succeeded),
     });
     options.reading(stream, reader);

@@ -14,6 +14,8 @@ import { HorizonMoved, RowsUnknown, type TombstoneHorizon } from "./write-segmen
 
 export interface ApplierOptions {
   readonly pool: pg.Pool;
+  /** Runs no more at a time than the pool has connections: waiting for one is no failure, however long it takes. */
+  readonly limit: <T>(work: () => Promise<T>) => Promise<T>;
   readonly catalog: Catalog;
   readonly shards: ShardStore;
   readonly progress: ProgressListener;
@@ -51,7 +53,7 @@ export class Applier {
   private async applyRange(chunk: DecodedChunk, from: number, to: number, fresh: boolean): Promise<void> {
     if (from === to) return;
     try {
-      await this.transact(chunk, from, to);
+      await this.options.limit(() => this.transact(chunk, from, to));
     } catch (error) {
       const classified = this.explain(error, chunk, from, to);
       const wait = error instanceof RowsUnknown ? error.entryIndex : undefined;
@@ -231,7 +233,11 @@ function keyColumns(change: Change): readonly string[] {
 /** Ends the transaction; a connection that does not answer in order is thrown away. */
 async function rollBack(client: pg.PoolClient, failure: unknown): Promise<void> {
   // What is no error of the server's is the connection's: it may hang, and would do so again.
-  const answered = failure instanceof SluiceError || failure instanceof RowsUnknown || hasSqlState(failure);
+  const answered =
+    failure instanceof SluiceError ||
+    failure instanceof RowsUnknown ||
+    failure instanceof HorizonMoved ||
+    hasSqlState(failure);
   try {
     if (answered) await client.query("ROLLBACK");
     client.release(!answered);

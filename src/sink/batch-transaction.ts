@@ -2,7 +2,7 @@ import type pg from "pg";
 import type { Segment } from "../batch/fold.ts";
 import { SluiceError } from "../errors/sluice-error.ts";
 import { sendTogether } from "./connect.ts";
-import { sendSegment, writeSegment, type TombstoneHorizon } from "./write-segment.ts";
+import { prepareSegment, writeSegment, type TombstoneHorizon } from "./write-segment.ts";
 
 export interface BatchTransaction {
   /** Moves the checkpoint; fails, and the transaction with it, when another member has the shard (I2). */
@@ -22,9 +22,11 @@ export interface BatchTransaction {
 export async function commitBatch(client: pg.ClientBase, batch: BatchTransaction): Promise<number> {
   const { move, segments, horizon, atOnce } = batch;
   const [first = { work: [] }, second] = segments;
+  // What can fail here must do so before anything is sent: the COMMIT behind it would commit the rest.
+  const prepared = atOnce && second === undefined ? prepareSegment(first, horizon) : undefined;
   const { opening, parts, commit } = sendTogether(client, () => {
     const begun = [client.query("BEGIN"), move()] as const;
-    const sent = atOnce && second === undefined ? sendSegment(client, first, horizon) : undefined;
+    const sent = prepared?.map((send) => send(client));
     return { opening: begun, parts: sent, commit: sent && client.query("COMMIT") };
   });
   if (parts === undefined || commit === undefined) {

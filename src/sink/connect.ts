@@ -66,6 +66,7 @@ function sessionSettings(options: PoolOptions): string {
     DateStyle: "ISO",
     IntervalStyle: "postgres",
     extra_float_digits: "1",
+    default_transaction_isolation: "read\\ committed",
     bytea_output: "hex",
   };
   if (options.applying === true) Object.assign(settings, applyingSettings);

@@ -1,7 +1,7 @@
 import type pg from "pg";
 import type { Catalog } from "../catalog/catalog.ts";
 import type { ShapePlan } from "../catalog/shape-plan.ts";
-import type { Change } from "../change/change.ts";
+import { parseTableId, type Change } from "../change/change.ts";
 import { scanShape } from "../decode/envelope.ts";
 import { SluiceError } from "../errors/sluice-error.ts";
 import { jsonArray } from "./statements/rows.ts";
@@ -87,9 +87,7 @@ export class SecondLook {
     );
     let removed = 0;
     for (const [plan, deletes] of await this.byPlan(due.rows)) {
-      const keys = jsonArray(deletes.map(({ key }) => Buffer.from(key)));
-      const positions = `{${deletes.map(({ position }) => position).join(",")}}`;
-      removed += (await client.query(deleteAgainSql(plan), [keys, positions])).rowCount ?? 0;
+      removed += await deleteAgain(client, plan, deletes);
     }
     await this.mark(client, due.rows);
     return { looked: due.rows.length, removed };
@@ -122,41 +120,54 @@ export class SecondLook {
 
   /** Undefined when there is no such table any more, and so no row. */
   private async plan({ table, key, position }: MissedDelete): Promise<ShapePlan | undefined> {
-    for (const name of namesOf(table)) {
-      const change: Change = {
-        op: "d",
-        table: name,
-        entryIndex: 0,
-        key,
-        image: undefined,
-        shape: scanShape(Buffer.from(key), 0).shape,
-        position: BigInt(position),
-        commitLsn: 0,
-        committedAtMs: 0,
-        newKey: undefined,
-        oldKey: undefined,
-      };
-      try {
-        return await this.catalog.plan(change);
-      } catch (error) {
-        if (!(error instanceof SluiceError)) throw error;
-      }
+    const change: Change = {
+      op: "d",
+      table: parseTableId(table),
+      entryIndex: 0,
+      key,
+      image: undefined,
+      shape: scanShape(Buffer.from(key), 0).shape,
+      position: BigInt(position),
+      commitLsn: 0,
+      committedAtMs: 0,
+      newKey: undefined,
+      oldKey: undefined,
+    };
+    try {
+      return await this.catalog.plan(change);
+    } catch (error) {
+      if (error instanceof SluiceError) return undefined;
+      throw error;
     }
-    return undefined;
   }
+}
+
+/** Keys that no longer fit the table's columns, which were changed since, have no row: they are done one by one, without harm. */
+async function deleteAgain(
+  client: pg.PoolClient,
+  plan: ShapePlan,
+  deletes: readonly MissedDelete[],
+): Promise<number> {
+  const keys = jsonArray(deletes.map(({ key }) => Buffer.from(key)));
+  const positions = `{${deletes.map(({ position }) => position).join(",")}}`;
+  await client.query("SAVEPOINT deletes");
+  try {
+    return (await client.query(deleteAgainSql(plan), [keys, positions])).rowCount ?? 0;
+  } catch (error) {
+    if (!isDataError(error)) throw error;
+    await client.query("ROLLBACK TO deletes");
+    if (deletes.length === 1) return 0;
+    let removed = 0;
+    for (const each of deletes) removed += await deleteAgain(client, plan, [each]);
+    return removed;
+  }
+}
+
+function isDataError(error: unknown): boolean {
+  return error instanceof Error && "code" in error && String(error.code).startsWith("22");
 }
 
 /** A lock that was not to be had in time, a deadlock. */
 function isBusy(error: unknown): boolean {
   return error instanceof Error && "code" in error && (error.code === "55P03" || error.code === "40P01");
-}
-
-/** `schema.table` at each of its dots: names may have dots of their own. */
-function namesOf(id: string): { readonly schema: string; readonly table: string; readonly id: string }[] {
-  const parts = id.split(".");
-  return parts.slice(1).map((_, index) => ({
-    schema: parts.slice(0, index + 1).join("."),
-    table: parts.slice(index + 1).join("."),
-    id,
-  }));
 }

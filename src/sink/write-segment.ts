@@ -80,11 +80,10 @@ export async function writeSegment(
  * Sends the segment's statements without waiting for an answer, so that the commit can be sent behind them: what must hold is asserted
  * by the statements. Undefined, with nothing sent, when an answer decides what comes next. Each gives how many rows it wrote.
  */
-export function sendSegment(
-  client: pg.ClientBase,
+export function prepareSegment(
   segment: Segment,
   horizon: TombstoneHorizon,
-): Promise<number>[] | undefined {
+): ((client: pg.ClientBase) => Promise<number>)[] | undefined {
   const all = groups(segment);
   const deletes = new Set(all.filter(({ kind }) => isDelete(kind)).map(({ plan }) => plan.table.name.id));
   const sendable = all.every(
@@ -95,18 +94,36 @@ export function sendSegment(
         !deletes.has(group.plan.table.name.id) &&
         oldestOf(group.work) > (horizon.known(group.plan.table.name.id) ?? oldestOf(group.work))),
   );
-  if (!sendable) return undefined;
-  return all.map(async (group) => {
-    if (group.kind !== "upsert") return writeGroup(client, group, horizon);
-    const { plan, work } = group;
-    const table = plan.table.name.id;
-    sortByKey(work);
-    const [written] = await Promise.all([
-      run(client, plan, "upsert", () => upsertSql(plan), [images(work), positions(work), table]),
-      horizon.require(client, table, oldestOf(work)),
+  return sendable ? all.map((group) => prepareGroup(group, horizon)) : undefined;
+}
+
+function prepareGroup(
+  { plan, work, kind }: Group,
+  horizon: TombstoneHorizon,
+): (client: pg.ClientBase) => Promise<number> {
+  const table = plan.table.name.id;
+  if (kind !== "append") sortByKey(work);
+  if (isDelete(kind)) {
+    const query = queryOf(plan, kind, () => deleteSql(plan, { images: kind === "moved-delete" }), [
+      images(work),
+      positions(work),
+      keys(work),
+      table,
     ]);
+    for (const each of work) horizon.raise(table, each.position);
+    return async (client) => {
+      await client.query(query);
+      return work.length;
+    };
+  }
+  const text = (): string => (kind === "append" ? appendSql(plan) : upsertSql(plan));
+  const query = queryOf(plan, kind, text, [images(work), positions(work), table]);
+  if (kind === "append") return async (client) => rows(await client.query(query));
+  const oldest = oldestOf(work);
+  return async (client) => {
+    const [written] = await Promise.all([client.query(query), horizon.require(client, table, oldest)]);
     return rows(written);
-  });
+  };
 }
 
 function isDelete(kind: Group["kind"]): boolean {
@@ -209,7 +226,7 @@ async function writePartial(client: pg.ClientBase, { plan, work }: Group): Promi
   const written = rows(await run(client, plan, "partial", () => partialSql(plan), values));
   if (written === work.length) return written;
   const table = plan.table.name.id;
-  const unknown = await run<{ key: string }>(client, plan, "unknown", () => unknownRowsSql(plan), [
+  const unknown = await run<{ key: string }>(client, plan, "unknown", () => unknownRowsSql(plan, "written"), [
     ...values,
     table,
   ]);
@@ -234,8 +251,21 @@ async function writeMoved(client: pg.ClientBase, { plan, work }: Group): Promise
     () => waitingRowsSql(plan),
     values,
   );
-  throwUnknown(work, unknown.rows, (row) => (row.waits ? "KEY_CHANGE_WAITS" : "LARGE_VALUE_UNKNOWN"));
-  return rows(await run(client, plan, "moved", () => movedSql(plan), values));
+  const codeOf = (row: { readonly waits: boolean }): RowsUnknown["code"] =>
+    row.waits ? "KEY_CHANGE_WAITS" : "LARGE_VALUE_UNKNOWN";
+  throwUnknown(work, unknown.rows, codeOf);
+  const written = rows(await run(client, plan, "moved", () => movedSql(plan), values));
+  if (written === work.length) return written;
+  // What the old key's tombstone had may have gone since.
+  const since = await run<{ key: string; waits: boolean }>(
+    client,
+    plan,
+    "waiting",
+    () => waitingRowsSql(plan),
+    values,
+  );
+  throwUnknown(work, since.rows, codeOf);
+  return written;
 }
 
 /** Throws for the first of the unknown rows in stream order. */
@@ -292,14 +322,20 @@ function rows(result: pg.QueryResult): number {
   return result.rowCount ?? 0;
 }
 
-interface Statement {
-  readonly name: string;
-  readonly text: string;
-}
+/** Names as prepared statements, by text: a plan that is made anew uses those that the connections have already. */
+const names = new Map<string, string>();
 
-/** Texts and their names as prepared statements, kept as long as the plan is: at most a few for each table. */
-const statements = new WeakMap<ShapePlan, Map<string, Statement>>();
-let statementCount = 0;
+const texts = new WeakMap<ShapePlan, Map<string, string>>();
+
+function queryOf(plan: ShapePlan, id: string, text: () => string, values: unknown[]): pg.QueryConfig {
+  let byId = texts.get(plan);
+  if (byId === undefined) texts.set(plan, (byId = new Map()));
+  let sql = byId.get(id);
+  if (sql === undefined) byId.set(id, (sql = text()));
+  let name = names.get(sql);
+  if (name === undefined) names.set(sql, (name = `sluice_${names.size + 1}`));
+  return { name, text: sql, values };
+}
 
 function run<Row extends pg.QueryResultRow>(
   client: pg.ClientBase,
@@ -308,12 +344,5 @@ function run<Row extends pg.QueryResultRow>(
   text: () => string,
   values: unknown[],
 ): Promise<pg.QueryResult<Row>> {
-  let byId = statements.get(plan);
-  if (byId === undefined) statements.set(plan, (byId = new Map()));
-  let statement = byId.get(id);
-  if (statement === undefined) {
-    statement = { name: `sluice_${++statementCount}`, text: text() };
-    byId.set(id, statement);
-  }
-  return client.query<Row>({ ...statement, values });
+  return client.query<Row>(queryOf(plan, id, text, values));
 }

@@ -28,12 +28,20 @@ export async function openRedis(options: RedisOptions): Promise<Redis> {
   redis.on("error", (error: unknown) => {
     failure = error;
   });
+  const limit = options.timeoutMs ?? 5_000;
+  let timer: NodeJS.Timeout | undefined;
+  // The client's own limit ends when the socket is open; a server that then says nothing would never be given up.
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(new Error(`no answer within ${limit} ms`)), limit);
+  });
   try {
-    await redis.connect();
+    await Promise.race([redis.connect(), late]);
     return redis;
   } catch (error) {
     redis.disconnect();
     throw redisUnavailable(failure ?? error);
+  } finally {
+    clearTimeout(timer);
   }
 }
 

@@ -1,3 +1,6 @@
+/** What reading begins with. */
+export const fewestEntries = 16;
+
 /**
  * How many entries to ask for, so that a read stays near a number of bytes (I9): Redis counts entries only, and rows may be of
  * any size. It begins small and at most doubles, so a backlog of large rows is met with small reads.
@@ -10,7 +13,7 @@ export class ReadSize {
   constructor(options: { readonly maxEntries: number; readonly targetBytes: number }) {
     this.maxEntries = options.maxEntries;
     this.targetBytes = options.targetBytes;
-    this.entries = Math.min(16, options.maxEntries);
+    this.entries = Math.min(fewestEntries, options.maxEntries);
   }
 
   get next(): number {

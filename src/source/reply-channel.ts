@@ -8,13 +8,15 @@ import { ReplyScanner } from "./reply-scanner.ts";
  * choice of database; from then on the socket belongs to the channel. ioredis's own decoder makes a Buffer of each field, which
  * costs more than everything else that reading an entry costs.
  *
- * One exchange at a time. After any failure the channel is of no use: what was asked may still be answered.
+ * One exchange at a time. Throws ReplyTooLarge beyond `mostBytes`. After any failure the channel is of no use: what was asked may still be answered.
  */
 export class ReplyChannel {
   private readonly redis: Redis;
   private scanner: ReplyScanner | undefined;
   private settle: PromiseWithResolvers<ReplyScanner> | undefined;
   private lastSize = 0;
+  private mostBytes = Infinity;
+  private arrived: () => void = () => undefined;
   private readonly buffers: BufferPool;
   private failure: Error | undefined;
 
@@ -29,11 +31,19 @@ export class ReplyChannel {
   }
 
   /** Sends commands (see `command`) and resolves with their replies. Rejects when time is up or the connection ends. */
-  async exchange(commands: string, replies: number, timeoutMs: number): Promise<ReplyScanner> {
+  async exchange(
+    commands: string,
+    replies: number,
+    timeoutMs: number,
+    mostBytes = Infinity,
+  ): Promise<ReplyScanner> {
     if (this.failure !== undefined) throw this.failure;
+    this.mostBytes = mostBytes;
     this.scanner = new ReplyScanner(replies, this.buffers.take(this.lastSize + 4096));
     this.settle = Promise.withResolvers<ReplyScanner>();
     const timer = setTimeout(() => this.fail(redisUnavailable(new Error("no answer in time"))), timeoutMs);
+    // Large entries over a slow link take their time; silence is what counts.
+    this.arrived = () => void timer.refresh();
     this.redis.stream.write(commands);
     try {
       return await this.settle.promise;
@@ -49,8 +59,14 @@ export class ReplyChannel {
   private take(chunk: Buffer): void {
     const { scanner, settle } = this;
     if (scanner === undefined || settle === undefined) return;
+    this.arrived();
     try {
-      if (!scanner.push(chunk)) return;
+      const whole = scanner.push(chunk);
+      if (scanner.size > this.mostBytes) {
+        this.fail(new ReplyTooLarge(scanner.size));
+        return;
+      }
+      if (!whole) return;
     } catch (error) {
       this.fail(redisUnavailable(error));
       return;
@@ -67,6 +83,13 @@ export class ReplyChannel {
     this.settle = undefined;
     this.scanner = undefined;
     this.redis.disconnect();
+  }
+}
+
+/** The rest of the reply is not taken in. */
+export class ReplyTooLarge extends Error {
+  constructor(bytes: number) {
+    super(`the reply has more than ${bytes} bytes`);
   }
 }
 

@@ -4,7 +4,7 @@ import type { Entry } from "../decode/entry.ts";
 import { SluiceError } from "../errors/sluice-error.ts";
 import type { BufferPool } from "./buffer-pool.ts";
 import { openRedis, redisUnavailable } from "./connect.ts";
-import { ReadSize } from "./read-size.ts";
+import { fewestEntries, ReadSize } from "./read-size.ts";
 import { command, ReplyChannel } from "./reply-channel.ts";
 import { ReplyCursor } from "./reply-scanner.ts";
 import { readStreamExtent, type StreamExtent } from "./stream-extent.ts";
@@ -25,6 +25,7 @@ export interface ShardReaderOptions {
 
 const answerMs = 5_000;
 const mostReported = 1_000;
+const largestOverrun = 4;
 /** Larger entries are not read twice to see whether they are still there. */
 const smallBytes = 16_384;
 
@@ -153,7 +154,7 @@ export class ShardReader {
     try {
       const asked = news.length + 1 + (before === "" ? 0 : 1);
       const replies = new ReplyCursor(
-        await this.channel.exchange(news.join("") + read + before, asked, timeoutMs),
+        await this.channel.exchange(news.join("") + read + before, asked, timeoutMs, this.mostBytes),
       );
       for (let index = 0; index < news.length; index++) passOver(replies);
       throwError(replies);
@@ -165,6 +166,16 @@ export class ShardReader {
     } catch (error) {
       throw asRedisError(error, stream);
     }
+  }
+
+  /**
+   * Entries may suddenly be much larger than those before (I9): then the read is given up, and the next session begins with few
+   * entries, which are taken whatever their size.
+   */
+  private get mostBytes(): number {
+    return this.size.next > fewestEntries
+      ? largestOverrun * this.options.targetBytes
+      : Number.POSITIVE_INFINITY;
   }
 
   private take(entries: readonly Entry[]): void {

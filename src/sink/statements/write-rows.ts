@@ -23,9 +23,8 @@ function columnsOf(plan: ShapePlan): string {
 }
 
 function onConflict(plan: ShapePlan): string {
-  const assignments = plan.columns
-    .filter((column) => !plan.table.key.includes(column.name))
-    .map((column) => `${quoteName(column.name)} = EXCLUDED.${quoteName(column.name)}`);
+  // The key too: equal keys may be written differently, as 1.0 and 1.00.
+  const assignments = plan.columns.map(({ name }) => `${quoteName(name)} = EXCLUDED.${quoteName(name)}`);
   return (
     `ON CONFLICT (${plan.table.key.map(quoteName).join(", ")}) DO UPDATE` +
     ` SET ${[...assignments, `${position} = EXCLUDED.${position}`].join(", ")} WHERE ${guard(`EXCLUDED.${position}`)}`
@@ -103,10 +102,12 @@ export function partialSql(plan: ShapePlan): string {
 }
 
 /** Which of the same rows are in fact unknown: neither there nor deleted or truncated since. $5 table. Gives their keys. */
-export function unknownRowsSql(plan: ShapePlan): string {
+export function unknownRowsSql(plan: ShapePlan, after: "written" | "unwritten" = "unwritten"): string {
+  // A row that came in behind the update is older than it: the update has to be done again.
+  const done = after === "written" ? ` AND t.${position} >= r.p` : "";
   return (
     `SELECT r.k AS key FROM ${rowsFrom(plan, partialExtras)}` +
-    ` WHERE NOT EXISTS (SELECT FROM ${quoteTable(plan.table.name)} AS t WHERE ${sameKey(plan)})` +
+    ` WHERE NOT EXISTS (SELECT FROM ${quoteTable(plan.table.name)} AS t WHERE ${sameKey(plan)}${done})` +
     ` AND NOT EXISTS (SELECT FROM sluice.tombstone s WHERE s.table_name = $5 AND s.key = r.k AND s.position >= r.p)` +
     ` AND ${notTruncated(5)}`
   );
@@ -165,7 +166,7 @@ export function deleteSql(plan: ShapePlan, options: { readonly images: boolean }
   return (
     `WITH d AS MATERIALIZED (SELECT ${keys.map(({ value }, index) => `${value} AS k${index}`).join(", ")}, r.p, r.k FROM ${rows}),` +
     ` gone AS (DELETE FROM ${quoteTable(plan.table.name)} AS t USING d` +
-    ` WHERE ${keys.map(({ column }, index) => `t.${column} = d.k${index}`).join(" AND ")} AND ${guard("d.p")}` +
+    ` WHERE ${keys.map(({ column }, index) => `t.${column} = d.k${index}`).join(" AND ")} AND ${options.images ? guardOfMoved(keys) : guard("d.p")}` +
     ` RETURNING d.k, ${options.images ? largeValues(plan) : "NULL::json"} AS image),` +
     ` stone AS (INSERT INTO sluice.tombstone AS s (table_name, key, position, image, missed)` +
     ` SELECT $4, d.k, d.p, gone.image, CASE WHEN gone.k IS NULL THEN '0'::xid8 END` +
@@ -182,6 +183,15 @@ export function deleteAgainSql(plan: ShapePlan): string {
     `DELETE FROM ${quoteTable(plan.table.name)} AS t USING ${rowsFrom(plan, [["p", "bigint"]])}` +
     ` WHERE ${sameKey(plan)} AND t.${position} < r.p`
   );
+}
+
+/**
+ * A row of the same position under the new key's spelling is the other half of a change between keys that are equal, as bob and
+ * Bob may be: it stays.
+ */
+function guardOfMoved(keys: ReturnType<typeof keyValues>): string {
+  const own = keys.map(({ column }, index) => `t.${column}::text = d.k${index}::text`).join(" AND ");
+  return `${guard("d.p")} AND (t.${position} IS DISTINCT FROM d.p OR (${own}))`;
 }
 
 /** TRUNCATE of one table: other shards may be past it, so only older rows go, while nobody writes. $1 position, $2 table. */
