@@ -77,8 +77,7 @@ export function buildPipeline(config: Config, parts: PipelineParts): Pipeline {
       })),
   });
   const drain = async (): Promise<void> => {
-    await maintenance.stop();
-    await supervisor.drain();
+    await Promise.all([maintenance.stop(), supervisor.drain()]);
     ping.close();
     await Promise.all([pool.end(), leases.end(), upkeep.end()]);
   };
@@ -132,6 +131,7 @@ function redisPing(config: Config): RedisPing {
     check: async () => {
       if (redis === undefined || redis.status !== "ready") {
         redis?.disconnect();
+        redis = undefined;
         redis = await openRedis({ url: config.redisUrl, name: `sluice:${config.member}` });
       }
       await answered(redis);

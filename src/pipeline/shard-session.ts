@@ -4,6 +4,7 @@ import type { Config } from "../config/config.ts";
 import { compareEntryIds, firstEntryId } from "../change/entry-id.ts";
 import { Decoder } from "../decode/decode-chunk.ts";
 import { LogOrder } from "../decode/log-order.ts";
+import type { ErrorCode } from "../errors/codes.ts";
 import { SluiceError } from "../errors/sluice-error.ts";
 import type { ProgressListener } from "../observe/progress.ts";
 import { BackOff } from "../runtime/back-off.ts";
@@ -68,12 +69,17 @@ export async function ownShard(
       if (state === "retrying") progress.retried(stageOf(error), error);
       await shards.setState(lease, state, error).catch(() => undefined);
       const pauseMs = state === "retrying" ? backOff.next() : config.stoppedRetryMs;
-      await sleep(error.code === "GENERATION_WAITS" ? generationPollMs : pauseMs, stopping);
+      await sleep(waitsMs[error.code] ?? pauseMs, stopping);
     }
   }
 }
 
 const generationPollMs = 250;
+/** Waiting for another shard is no failure to back off from. */
+const waitsMs: Partial<Record<ErrorCode, number>> = {
+  GENERATION_WAITS: generationPollMs,
+  KEY_CHANGE_WAITS: 50,
+};
 
 /** A restored primary is gone on with once somebody has confirmed it: from the entry that told of it on, positions count anew. */
 async function goesOnRewound(
@@ -141,8 +147,9 @@ async function begin(
   saved: Checkpoint,
   reader: ShardReader,
 ): Promise<Checkpoint> {
-  const extent = await reader.extent();
+  // In this order: trimmed in between, the entry is there and then not, which tells nothing; the other way round it would tell a lie.
   const checkpointPresent = saved.id !== undefined && (await reader.has(saved.id));
+  const extent = await reader.extent();
   const { checkpoint, warning } = startingPoint(
     lease.stream,
     saved,

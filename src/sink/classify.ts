@@ -14,6 +14,8 @@ const states: Readonly<Record<string, readonly [ErrorCode, Reaction]>> = {
   "08": ["DATABASE_UNAVAILABLE", "retry"],
   "22": ["VALUE_INVALID", "isolate"],
   "23": ["VALUE_INVALID", "isolate"],
+  // Read only: a standby, or for maintenance.
+  "25006": ["DATABASE_UNAVAILABLE", "retry"],
   "25P03": ["DATABASE_BUSY", "retry"],
   "40001": ["DATABASE_BUSY", "retry"],
   "40P01": ["DATABASE_BUSY", "retry"],

@@ -91,6 +91,8 @@ export class ShardStore {
          SELECT pipeline, stream FROM sluice.shard
          WHERE pipeline = $1 AND stream = ANY ($2::text[]) AND retired_at IS NULL
            AND (owner IS NULL OR owner = $3 OR lease_until < clock_timestamp())
+           -- A crash must not take an epoch back: it would be given out twice.
+           AND set_config('synchronous_commit', 'on', true) = 'on'
          ORDER BY stream FOR UPDATE SKIP LOCKED)
        RETURNING stream, epoch::text, generation`,
       [pipeline, [...streams], member, leaseMs],

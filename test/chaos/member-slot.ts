@@ -16,6 +16,7 @@ export interface SlotOptions {
 
 /** Longest drain, past the program's own deadline, before it counts as hanging. */
 const drainMs = 20_000;
+const readyMs = 5_000;
 
 /** The place of one member: which process runs there, under which name. */
 export class MemberSlot {
@@ -64,6 +65,14 @@ export class MemberSlot {
       this.running = undefined;
       findings.note("a member ended by itself", `${name}: ${signal ?? `exit ${code}`}`);
     });
+  }
+
+  /** Whether the process has registered; waits a little for one that has just begun. */
+  async isReady(): Promise<boolean> {
+    return await (this.running?.waitReady(readyMs) ?? Promise.reject(new Error("nobody runs"))).then(
+      () => true,
+      () => false,
+    );
   }
 
   async kill(): Promise<void> {

@@ -79,6 +79,8 @@ export const processFaults: Readonly<Record<string, FaultKind>> = {
     claims: (fault) => [...member(fault), `redis link ${fault.member}`, `database link ${fault.member}`],
     run: async (stage, fault, hold) => {
       const slot = slotOf(stage, fault);
+      // One that is paused before it registers is the later of the two, and then the other one ends.
+      if (!(await slot.isReady())) return;
       slot.pause();
       const zombie = slot.takeOut();
       await slot.start();

@@ -42,7 +42,12 @@ export class StreamWriter {
 
   close(): void {
     this.closed = true;
+    this.disconnect();
+  }
+
+  private disconnect(): void {
     this.redis?.disconnect();
+    this.redis = undefined;
   }
 
   /** Returns those to be sent again. */
@@ -60,8 +65,7 @@ export class StreamWriter {
       this.failures++;
       this.lastRefusal = String(error);
       if (error instanceof Error && error.name === "ReplyError") return entries;
-      this.redis = undefined;
-      redis.disconnect();
+      this.disconnect();
       for (const { tally } of entries) if (tally !== undefined) tally.unsure++;
       return entries;
     }
@@ -80,8 +84,11 @@ export class StreamWriter {
         if (entry.tally !== undefined) entry.tally.sure++;
         continue;
       }
-      if (entry.tally !== undefined && error.name !== "ReplyError") entry.tally.unsure++;
       this.lastRefusal = String(error);
+      if (error.name !== "ReplyError") {
+        this.disconnect();
+        if (entry.tally !== undefined) entry.tally.unsure++;
+      }
       again.push(entry);
     }
     if (again.length > 0) this.failures++;

@@ -1,0 +1,192 @@
+import { createServer } from "node:net";
+import { expect, it } from "vitest";
+import { openRedis } from "../../src/source/connect.ts";
+import { createScene, holdBatches } from "../support/scene.ts";
+
+const slow = { timeout: 15_000, interval: 20 };
+
+interface Raw {
+  readonly op: "c" | "u" | "d" | "r";
+  readonly schema?: string;
+  readonly table: string;
+  readonly key: object;
+  readonly after?: object;
+  readonly lsn: number;
+  /** The last commit before this one. */
+  readonly commit?: number;
+  readonly headers?: readonly string[];
+}
+
+function fieldsOf({
+  op,
+  schema = "public",
+  table,
+  key,
+  after,
+  lsn,
+  commit = lsn - 1,
+  headers = [],
+}: Raw): string[] {
+  const source = { ts_ms: 1_700_000_000_000, sequence: `["${commit}","${lsn}"]`, schema, table, lsn };
+  const value = { before: op === "d" ? key : null, after: after ?? null, source, op };
+  return ["key", JSON.stringify(key), "value", JSON.stringify(value), ...headers];
+}
+
+type Scene = Awaited<ReturnType<typeof createScene>>;
+
+async function apply(scene: Scene, raw: Raw, stream = scene.stream): Promise<void> {
+  const id = await scene.redis.xadd(stream, "*", ...fieldsOf(raw));
+  await expect.poll(async () => (await scene.shard(stream)).checkpoint, slow).toBe(id);
+}
+
+it("deletes by a generated key column", async () => {
+  await using scene = await createScene({});
+  await scene.db.query(
+    "CREATE TABLE g (a int, id int GENERATED ALWAYS AS (a * 2) STORED PRIMARY KEY, _sluice_lsn bigint)",
+  );
+  await using _member = await scene.startMember();
+  await apply(scene, { op: "c", table: "g", key: { id: 2 }, after: { a: 1 }, lsn: 10 });
+  expect(await scene.db.query("SELECT id FROM g")).toEqual([{ id: 2 }]);
+  await apply(scene, { op: "d", table: "g", key: { id: 2 }, lsn: 20 });
+  expect(await scene.db.query("SELECT id FROM g")).toEqual([]);
+});
+
+it.each(["insert first", "delete first"])(
+  "keeps a row whose key is only written differently now, %s, on two shards",
+  async (order) => {
+    await using scene = await createScene({ shards: 2 });
+    await scene.db.query("CREATE EXTENSION citext");
+    await scene.db.query("CREATE TABLE u (email citext PRIMARY KEY, n int, _sluice_lsn bigint)");
+    await using _member = await scene.startMember();
+    const [left = "", right = ""] = scene.streams;
+    const [old, renewed] = [{ email: "bob" }, { email: "Bob" }];
+    await apply(scene, { op: "c", table: "u", key: old, after: { ...old, n: 1 }, lsn: 10 }, left);
+    const halves = [
+      async () =>
+        apply(
+          scene,
+          {
+            ...{ op: "c", table: "u", key: renewed, after: { ...renewed, n: 2 }, lsn: 20 },
+            headers: ["__DEBEZIUM.OLDKEY", JSON.stringify(old)],
+          },
+          right,
+        ),
+      async () =>
+        apply(
+          scene,
+          {
+            ...{ op: "d", table: "u", key: old, lsn: 20 },
+            headers: ["__DEBEZIUM.NEWKEY", JSON.stringify(renewed)],
+          },
+          left,
+        ),
+    ];
+    for (const half of order === "insert first" ? halves : halves.toReversed()) await half();
+    expect(await scene.db.query("SELECT email::text, n FROM u")).toEqual([{ email: "Bob", n: 2 }]);
+  },
+);
+
+it("tells tables apart whose names have dots", async () => {
+  await using scene = await createScene({});
+  await scene.db.query(
+    `CREATE SCHEMA a; CREATE SCHEMA "a.b"; CREATE TABLE a."b.c" (id int PRIMARY KEY, v text, _sluice_lsn bigint);
+     CREATE TABLE "a.b".c (id int PRIMARY KEY, v text, _sluice_lsn bigint)`,
+  );
+  await using _member = await scene.startMember();
+  await apply(scene, {
+    op: "c",
+    schema: "a",
+    table: "b.c",
+    key: { id: 1 },
+    after: { id: 1, v: "first" },
+    lsn: 10,
+  });
+  await apply(scene, {
+    op: "c",
+    schema: "a.b",
+    table: "c",
+    key: { id: 1 },
+    after: { id: 1, v: "second" },
+    lsn: 20,
+  });
+  expect(await scene.db.query('SELECT v FROM a."b.c" UNION ALL SELECT v FROM "a.b".c')).toEqual([
+    { v: "first" },
+    { v: "second" },
+  ]);
+});
+
+it("applies what a transaction did that was open while a snapshot was taken (I4)", async () => {
+  await using scene = await createScene({});
+  await scene.db.query("CREATE TABLE s (id int PRIMARY KEY, v text, _sluice_lsn bigint)");
+  await using _member = await scene.startMember();
+  for (const id of [1, 2]) {
+    await apply(scene, { op: "r", table: "s", key: { id }, after: { id, v: "old" }, lsn: 500 });
+  }
+  // Logged before the snapshot, committed after it.
+  await apply(scene, {
+    op: "u",
+    table: "s",
+    key: { id: 1 },
+    after: { id: 1, v: "new" },
+    lsn: 400,
+    commit: 600,
+  });
+  await apply(scene, { op: "d", table: "s", key: { id: 2 }, lsn: 410, commit: 600 });
+  expect(await scene.db.query("SELECT id, v FROM s")).toEqual([{ id: 1, v: "new" }]);
+});
+
+it("deletes the old row when a transaction changes a row and then its key, both logged before another's commit", async () => {
+  await using scene = await createScene({});
+  await scene.db.query("CREATE TABLE k (id int PRIMARY KEY, v text, _sluice_lsn bigint)");
+  await using _member = await scene.startMember();
+  await apply(scene, { op: "c", table: "k", key: { id: 1 }, after: { id: 1, v: "a" }, lsn: 100 });
+  await apply(scene, {
+    op: "u",
+    table: "k",
+    key: { id: 1 },
+    after: { id: 1, v: "b" },
+    lsn: 200,
+    commit: 300,
+  });
+  const [old, renewed] = [JSON.stringify({ id: 1 }), JSON.stringify({ id: 2 })];
+  await apply(scene, {
+    ...{ op: "d", table: "k", key: { id: 1 }, lsn: 210, commit: 300 },
+    headers: ["__DEBEZIUM.NEWKEY", renewed],
+  });
+  await apply(scene, {
+    ...{ op: "c", table: "k", key: { id: 2 }, after: { id: 2, v: "b" }, lsn: 210, commit: 300 },
+    headers: ["__DEBEZIUM.OLDKEY", old],
+  });
+  expect(await scene.db.query("SELECT id, v FROM k")).toEqual([{ id: 2, v: "b" }]);
+});
+
+it("waits for a connection as long as it takes: a slow batch of one shard is no failure of another", async () => {
+  await using scene = await createScene({ shards: 2, config: { databaseConnections: 1, leaseMs: 20_000 } });
+  await using member = await scene.startMember();
+  for (const stream of scene.streams) {
+    await scene.append(1, 5, stream);
+    await scene.expectAppliedOnce(5, stream);
+  }
+  {
+    await using held = await holdBatches(scene.db);
+    for (const stream of scene.streams) await scene.append(6, 10, stream);
+    await held.waiting();
+    // Beyond the time after which the driver gives up waiting for a connection.
+    await new Promise((resolve) => setTimeout(resolve, 6_000));
+  }
+  for (const stream of scene.streams) await scene.expectAppliedOnce(10, stream);
+  expect(member.seen.codes).toEqual([]);
+});
+
+it("gives up a Redis that accepts a connection and says nothing", async () => {
+  const silent = createServer(() => undefined).listen(0, "127.0.0.1");
+  try {
+    await new Promise((resolve) => silent.once("listening", resolve));
+    const address = silent.address();
+    const port = typeof address === "object" ? address?.port : undefined;
+    const opening = openRedis({ url: `redis://127.0.0.1:${port}`, name: "test", timeoutMs: 500 });
+    await expect(opening).rejects.toMatchObject({ code: "REDIS_UNAVAILABLE" });
+  } finally {
+    silent.close();
+  }
+});
