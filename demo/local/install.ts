@@ -48,6 +48,15 @@ export async function ensureJava(): Promise<JavaTools> {
   return { jdk, mvn };
 }
 
+/** The program that reads compose files; it needs no engine for that. */
+export function ensureDockerCompose(): Promise<string> {
+  return ensure({
+    what: "docker-compose",
+    packages: ["docker-compose"],
+    find: () => findProgram("docker-compose"),
+  });
+}
+
 interface Need<Found> {
   readonly what: string;
   /** Alternatives: the first that apt knows is installed. */

@@ -10,13 +10,12 @@ export interface ServerFacts {
   readonly versionNumber: number;
   readonly version: string;
   readonly walLevel: string;
-  readonly role: string;
 }
 
 export async function readServerFacts(database: PreflightDatabase): Promise<ServerFacts> {
   const { rows } = await database.query<ServerFacts>(
     `SELECT current_setting('server_version_num')::int AS "versionNumber", current_setting('server_version') AS version,
-            current_setting('wal_level') AS "walLevel", current_user::text AS role`,
+            current_setting('wal_level') AS "walLevel"`,
   );
   const facts = rows[0];
   if (facts === undefined) throw new Error("the server did not tell its version");

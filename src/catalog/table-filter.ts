@@ -1,3 +1,4 @@
+import { parseTablePattern, type TablePattern } from "../config/table-pattern.ts";
 import { SluiceError } from "../errors/sluice-error.ts";
 
 export type TableFilter = (schema: string, table: string) => boolean;
@@ -11,26 +12,26 @@ const systemSchemas = /^(pg_catalog|information_schema|pg_toast.*|pg_temp_.*|slu
  * order of patterns does not matter.
  */
 export function tableFilter(patterns: readonly string[]): TableFilter {
-  const includes = patterns.filter((pattern) => !pattern.startsWith("!")).map(matcher);
-  const excludes = patterns
-    .filter((pattern) => pattern.startsWith("!"))
-    .map((text) => matcher(text.slice(1)));
+  const parsed = patterns.map(parsePattern);
+  const includes = parsed.filter(({ excludes: excluding }) => !excluding).map(matcher);
+  const excludes = parsed.filter(({ excludes: excluding }) => excluding).map(matcher);
   return (schema, table) =>
     !systemSchemas.test(schema) &&
     (includes.length === 0 || includes.some((matches) => matches(schema, table))) &&
     !excludes.some((matches) => matches(schema, table));
 }
 
-function matcher(pattern: string): TableFilter {
-  const dot = pattern.indexOf(".");
-  if (dot < 1 || dot === pattern.length - 1) {
-    throw new SluiceError("CONFIG_INVALID", `the table pattern "${pattern}" is not schema.table`, {
-      place: { option: "SLUICE_TABLES" },
-      remedy: "Write schema and table joined by a dot, like public.orders or public.*",
-    });
-  }
-  const schemas = wildcard(pattern.slice(0, dot));
-  const tables = wildcard(pattern.slice(dot + 1));
+function parsePattern(text: string): TablePattern {
+  const pattern = parseTablePattern(text);
+  if (pattern !== undefined) return pattern;
+  throw new SluiceError("CONFIG_INVALID", `the table pattern "${text}" is not schema.table`, {
+    place: { option: "SLUICE_TABLES" },
+    remedy: "Write schema and table joined by a dot, like public.orders or public.*",
+  });
+}
+
+function matcher(pattern: TablePattern): TableFilter {
+  const [schemas, tables] = [wildcard(pattern.schema), wildcard(pattern.table)];
   return (schema, table) => schemas.test(schema) && tables.test(table);
 }
 

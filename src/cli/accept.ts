@@ -1,4 +1,3 @@
-import { hostname, userInfo } from "node:os";
 import type { Config } from "../config/config.ts";
 import { SluiceError } from "../errors/sluice-error.ts";
 import { openPool } from "../sink/connect.ts";
@@ -9,6 +8,7 @@ import { countEntries, entryIdBefore } from "../source/count-entries.ts";
 import { startingPoint } from "../source/starting-point.ts";
 import type { ConsoleIo } from "./console-io.ts";
 import { exitCode } from "./exit-code.ts";
+import { userName } from "./user-name.ts";
 
 /** What an operator confirms; recorded in `sluice.decision` with who did it. */
 export type Acceptance =
@@ -48,7 +48,7 @@ async function acceptRewound(config: Config, io: ConsoleIo, pool: Pool, dryRun: 
     io.out(`would let positions count anew from the restored primary's first entry, ${since}, on${also}\n`);
     return exitCode.done;
   }
-  const base = await decisions.acceptRewoundPrimary(since, again, decidedBy());
+  const base = await decisions.acceptRewoundPrimary(since, again, userName());
   io.out(
     `accepted: from entry ${since} on, positions count from ${base}; the shards go on by themselves${also}\n`,
   );
@@ -102,7 +102,7 @@ async function acceptGap(
     io.out(`would accept the loss of ${what}\n`);
     return exitCode.done;
   }
-  await decisions.acceptGap({ stream, checkpoint: saved.id, entries: removed, lost, decidedBy: decidedBy() });
+  await decisions.acceptGap({ stream, checkpoint: saved.id, entries: removed, lost, decidedBy: userName() });
   io.out(`accepted the loss of ${what}; the shard goes on by itself\n`);
   io.out("The tables may lack these changes until they are copied anew by a snapshot.\n");
   return exitCode.done;
@@ -124,8 +124,4 @@ function noGap(stream: string, why: string): SluiceError {
     place: { stream },
     remedy: "See `sluice status` for the shards that STREAM_GAP stopped.",
   });
-}
-
-function decidedBy(): string {
-  return `${userInfo().username}@${hostname()}`;
 }

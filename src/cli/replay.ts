@@ -1,4 +1,3 @@
-import { hostname, userInfo } from "node:os";
 import type { Config } from "../config/config.ts";
 import { replay, type ReplayResult } from "../pipeline/replay.ts";
 import { printError, type ConsoleIo } from "./console-io.ts";
@@ -6,6 +5,7 @@ import { exitCode, exitCodeOf } from "./exit-code.ts";
 import { selectionOf, type ReplayFlags } from "./replay-arguments.ts";
 import { showReplay } from "./replay-progress.ts";
 import { continuation, remarks, replayJson, replayTable, shortcomings } from "./replay-text.ts";
+import { userName } from "./user-name.ts";
 
 export interface ReplayCommand extends ReplayFlags {
   readonly dryRun: boolean;
@@ -34,7 +34,7 @@ export async function replayCommand(
   const result = await replay({
     ...{ config, select, watcher, tables: command.tables, dryRun: command.dryRun },
     gaps: { atStart: onGap, later: onGap },
-    startedBy: startedBy(),
+    startedBy: userName(),
     stopping: stopping ?? signals.signal,
   }).finally(() => watcher.clear());
   io.out(command.json ? replayJson(result) : replayTable(result));
@@ -56,15 +56,6 @@ function conclude(io: ConsoleIo, result: ReplayResult): number {
   }
   if (result.state === "interrupted") return exitCode.interrupted;
   return missing.length === 0 ? exitCode.done : exitCode.problems;
-}
-
-/** A user without a name, as containers have, is known by its machine. */
-function startedBy(): string {
-  try {
-    return `${userInfo().username}@${hostname()}`;
-  } catch {
-    return hostname();
-  }
 }
 
 /** One Ctrl-C may come twice: from the terminal, and from npm that passes it on. A later one ends the process at once. */

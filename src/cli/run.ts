@@ -32,6 +32,7 @@ export async function run(config: Config, version: string, replayFrom?: string):
     version,
     member: config.member,
     streams: config.streams,
+    queueLimitBytes: config.batchBytes * (config.streams.length + config.databaseConnections),
     status: () => status.read(),
     health: () => pipeline.health(),
   });

@@ -1,6 +1,7 @@
 import { hostname } from "node:os";
 import { z } from "zod";
 import type { Config } from "./config.ts";
+import { parseTablePattern } from "./table-pattern.ts";
 import {
   addressValue,
   durationValue,
@@ -64,7 +65,7 @@ export const options = {
     secret: true,
   },
   streams: {
-    type: listValue(),
+    type: listValue(1),
     default: "cdc.{0..7}",
     description: "Streams of the shards; ranges and lists in braces are expanded.",
   },
@@ -127,7 +128,9 @@ export const options = {
     description: "What Debezium writes for an absent key (debezium.sink.redis.null.key).",
   },
   tables: {
-    type: listValue(),
+    type: listValue(0, (name) =>
+      parseTablePattern(name) === undefined ? `"${name}" is not schema.table, like public.orders` : undefined,
+    ),
     default: "",
     description: "Tables to carry, as patterns like `public.*` and `!public.audit`; empty: every table.",
   },

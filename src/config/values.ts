@@ -48,6 +48,16 @@ export function parseAddress(text: string): { readonly host: string; readonly po
   return { host: match[1] ?? (match[2] === "" || match[2] === undefined ? "0.0.0.0" : match[2]), port };
 }
 
+/** The shortest way to write it. */
+export function durationText(milliseconds: number): string {
+  const units = Object.entries(durationUnits).toReversed();
+  const [unit, size] = units.find(([, each]) => milliseconds >= each && milliseconds % each === 0) ?? [
+    "ms",
+    1,
+  ];
+  return `${milliseconds / size}${unit}`;
+}
+
 function withUnit(text: string, form: RegExp, units: Readonly<Record<string, number>>): number | undefined {
   const match = form.exec(text.trim());
   const factor = units[match?.[2] ?? ""];
@@ -89,22 +99,36 @@ export function stringValue(): ValueType<string> {
   return { name: "string", expected, schema: z.string({ error: `expected ${expected}` }).min(1) };
 }
 
-export function listValue(): ValueType<readonly string[]> {
+/** `problemOf` says what is wrong with one name, if anything is. */
+export function listValue(
+  minimum = 0,
+  problemOf: (name: string) => string | undefined = () => undefined,
+): ValueType<readonly string[]> {
   const expected = "names parted by commas, or a YAML list; {0..7} and {a,b} are expanded";
   const schema = z
     .union([z.string(), z.array(z.string())], { error: `expected ${expected}` })
     .transform((value, context): readonly string[] => {
       try {
         const names = (typeof value === "string" ? [value] : value).flatMap(expandList);
-        const twice = names.find((name, index) => names.indexOf(name) !== index);
-        if (twice === undefined) return names;
-        context.addIssue({ code: "custom", message: `"${twice}" is there twice` });
+        const problem =
+          names.length < minimum ? "expected at least one name" : problemOfNames(names, problemOf);
+        if (problem === undefined) return names;
+        context.addIssue({ code: "custom", message: problem });
       } catch (error) {
         context.addIssue({ code: "custom", message: error instanceof Error ? error.message : String(error) });
       }
       return z.NEVER;
     });
   return { name: "list", expected, schema };
+}
+
+function problemOfNames(
+  names: readonly string[],
+  problemOf: (name: string) => string | undefined,
+): string | undefined {
+  const twice = names.find((name, index) => names.indexOf(name) !== index);
+  if (twice !== undefined) return `"${twice}" is there twice`;
+  return names.map(problemOf).find((problem) => problem !== undefined);
 }
 
 export function durationValue(minimumMs: number): ValueType<number> {

@@ -11,9 +11,15 @@ import { scanUsualEnvelope } from "./usual-envelope.ts";
 export interface DecodedChunk {
   readonly entries: readonly Entry[];
   readonly changes: readonly Change[];
-  readonly skipped: ReadonlyMap<SkipReason, number>;
+  readonly skips: readonly Skip[];
   /** Why the entry at `entries.length` was not decoded; the entries before it are good. */
   readonly failure: SluiceError | undefined;
+}
+
+/** An entry that holds no change to apply. */
+export interface Skip {
+  readonly entryIndex: number;
+  readonly reason: SkipReason;
 }
 
 export interface DecodeOptions {
@@ -42,24 +48,24 @@ export class Decoder {
 
   decode(entries: readonly Entry[]): DecodedChunk {
     const changes: Change[] = [];
-    const skipped = new Map<SkipReason, number>();
+    const skips: Skip[] = [];
     const { order } = this.options;
     for (let index = 0; index < entries.length; index++) {
       const entry = entries[index];
       if (entry === undefined) break;
       try {
         const result = this.decodeEntry(entry, index);
-        if (typeof result === "string") skipped.set(result, (skipped.get(result) ?? 0) + 1);
+        if (typeof result === "string") skips.push({ entryIndex: index, reason: result });
         else {
           order?.admit(result);
           changes.push(result);
         }
       } catch (error) {
         const failure = asFailure(error).at({ stream: this.options.stream, entryId: entry.id });
-        return { entries: entries.slice(0, index), changes, skipped, failure };
+        return { entries: entries.slice(0, index), changes, skips, failure };
       }
     }
-    return { entries, changes, skipped, failure: undefined };
+    return { entries, changes, skips, failure: undefined };
   }
 
   private decodeEntry(entry: Entry, entryIndex: number): Change | SkipReason {

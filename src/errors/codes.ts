@@ -37,6 +37,12 @@ export const errorManuals = {
     meaning: "The read database cannot be reached or ended the connection.",
     remedy: "Check SLUICE_DATABASE_URL, the network and that PostgreSQL is up; sluice reconnects by itself.",
   },
+  DATABASE_REFUSED: {
+    policy: "retry",
+    meaning: "PostgreSQL refuses the role, its password or the database's name.",
+    remedy:
+      "Correct user, password and database in SLUICE_DATABASE_URL, or pg_hba.conf; where the server was changed, sluice goes on by itself.",
+  },
   DATABASE_BUSY: {
     policy: "retry",
     meaning: "The read database gave up on a statement: a deadlock, a lock or time limit, or no room.",
@@ -156,6 +162,13 @@ export const errorManuals = {
     meaning: "A value does not fit its column: out of range, too long, malformed, or against a constraint.",
     remedy:
       "Compare the column's type and constraints with the primary's, and Debezium's modes with those in debezium/application.properties.",
+  },
+  UNIQUE_VIOLATED: {
+    policy: "retry",
+    meaning:
+      "A unique index other than the key, or an exclusion constraint, is in the way: shards are applied independently, so a value may be taken over before its former row gave it up.",
+    remedy:
+      "None if it passes when the other shards have gone on; else make the constraint DEFERRABLE INITIALLY DEFERRED or the index a plain one, and compare the rows with the primary's.",
   },
   LARGE_VALUE_UNKNOWN: {
     policy: "stop",

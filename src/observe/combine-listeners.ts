@@ -4,6 +4,7 @@ import type { ProgressListener } from "./progress.ts";
 export function combineListeners(...listeners: readonly ProgressListener[]): ProgressListener {
   return {
     entriesRead: (...told) => listeners.forEach((listener) => listener.entriesRead(...told)),
+    changesDecoded: (...told) => listeners.forEach((listener) => listener.changesDecoded(...told)),
     batchApplied: (...told) => listeners.forEach((listener) => listener.batchApplied(...told)),
     entriesSettled: (...told) => listeners.forEach((listener) => listener.entriesSettled(...told)),
     rewound: (...told) => listeners.forEach((listener) => listener.rewound(...told)),

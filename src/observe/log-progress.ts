@@ -14,14 +14,18 @@ export function logProgress(logger: Logger, now: () => number = () => performanc
   const limiter = new RepeatLimiter(now);
   return {
     entriesRead: () => undefined,
+    changesDecoded: () => undefined,
     entriesSettled: () => undefined,
     batchApplied: (batch) => {
       const { stream, entries, bytes, seconds } = batch;
-      logger.debug({ event: "batch_applied", stream, entries, bytes, seconds }, "batch applied");
+      logger.debug({ event: "batch_applied", stream, entries, bytes, ...seconds }, "batch applied");
     },
-    rewound: (stream, reason) => {
+    rewound: (stream, reason, reclaimed) => {
       limiter.pass(`rewound ${stream} ${reason}`, (repeated) =>
-        logger.info({ event: "rewound", stream, reason, ...repeated }, "rewound to the checkpoint"),
+        logger.info(
+          { event: "rewound", stream, reason, reclaimed, ...repeated },
+          "rewound to the checkpoint",
+        ),
       );
     },
     shardState: (stream, state, error) => {

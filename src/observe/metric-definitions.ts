@@ -17,9 +17,14 @@ export const metricDefinitions = {
     labels: ["stream"],
   },
   sluice_read_bytes_total: { type: "counter", help: "Bytes of the entries read.", labels: ["stream"] },
+  sluice_events_received_total: {
+    type: "counter",
+    help: "Changes decoded from entries, those read again after a rewind included.",
+    labels: ["table", "op"],
+  },
   sluice_events_applied_total: {
     type: "counter",
-    help: "Changes applied, counted before folding.",
+    help: "Changes of committed batches, counted before folding; those that the guard found too old are among them, and among the skipped ones as stale.",
     labels: ["table", "op"],
   },
   sluice_events_folded_total: {
@@ -37,6 +42,11 @@ export const metricDefinitions = {
     help: "Entries settled: the group was told of them, after the commit that made them durable.",
     labels: ["stream"],
   },
+  sluice_entries_reclaimed_total: {
+    type: "counter",
+    help: "Entries that a consumer of the group held, dead or foreign, when the shard was taken; they are read again.",
+    labels: ["stream"],
+  },
   sluice_rewinds_total: {
     type: "counter",
     help: "Times the consumer group was set back to the checkpoint.",
@@ -51,9 +61,24 @@ export const metricDefinitions = {
   sluice_batch_bytes: { type: "histogram", help: "Bytes of a batch's entries.", labels: [], buckets: bytes },
   sluice_apply_duration_seconds: {
     type: "histogram",
-    help: "Time from the start of a batch's transaction to its commit.",
-    labels: [],
+    help: "Time that a batch took, by phase: prepare (folding, statements), write (from BEGIN to the answer of COMMIT, in one packet where it can be).",
+    labels: ["phase"],
     buckets: seconds,
+  },
+  sluice_backpressure_seconds_total: {
+    type: "counter",
+    help: "Time that batches waited because every connection to the read database was at work.",
+    labels: [],
+  },
+  sluice_queue_bytes: {
+    type: "gauge",
+    help: "Bytes of entries that were read and are not settled yet.",
+    labels: [],
+  },
+  sluice_queue_limit_bytes: {
+    type: "gauge",
+    help: "What the queue is kept near at most: a batch for each shard, and one more for each connection.",
+    labels: [],
   },
   sluice_end_to_end_seconds: {
     type: "histogram",
@@ -96,7 +121,7 @@ export const metricDefinitions = {
     help: "Freshness: age of the oldest unapplied entry, 0 when there is none. Absent when it cannot be told.",
     labels: ["stream"],
   },
-  sluice_stream_entries: {
+  sluice_stream_length: {
     type: "gauge",
     help: "Entries that the stream holds, applied ones included. Absent when Redis cannot be asked.",
     labels: ["stream"],
@@ -106,9 +131,9 @@ export const metricDefinitions = {
     help: "Memory of the stream at Redis, as Redis estimates it. Absent when it does not tell.",
     labels: ["stream"],
   },
-  sluice_replay_window_seconds: {
+  sluice_stream_oldest_entry_age_seconds: {
     type: "gauge",
-    help: "Age of the oldest entry left: how far back a replay can begin. Absent when Redis cannot be asked.",
+    help: "The replay window: age of the oldest entry left. Absent when Redis cannot be asked.",
     labels: ["stream"],
   },
   sluice_entries_trimmed_total: {

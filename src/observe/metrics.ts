@@ -1,4 +1,5 @@
 import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from "prom-client";
+import type { TableChanges } from "../change/count-changes.ts";
 import type { PipelineHealth } from "../pipeline/pipeline.ts";
 import type { ShardStatus, StatusReport } from "../pipeline/status.ts";
 import { metricDefinitions, type MetricDefinition, type MetricName } from "./metric-definitions.ts";
@@ -9,6 +10,8 @@ export interface MetricsOptions {
   readonly member: string;
   /** Their series begin at 0. */
   readonly streams: readonly string[];
+  /** What read-ahead is kept near at most, in bytes. */
+  readonly queueLimitBytes: number;
   /** Asked at each scrape; it caches by itself. A rejection leaves lag, pending and freshness out. */
   readonly status: () => Promise<StatusReport>;
   readonly health: () => PipelineHealth;
@@ -23,13 +26,7 @@ export interface Metrics {
 }
 
 const shardStates: readonly ShardState[] = ["free", "running", "retrying", "stopped"];
-const skipReasons: readonly SkipReason[] = [
-  "stale",
-  "table-excluded",
-  "tombstone",
-  "heartbeat",
-  "logical-message",
-];
+const skipReasons: readonly SkipReason[] = ["stale", "table-excluded", "tombstone", "logical-message"];
 const operations = ["inserts", "updates", "deletes", "reads", "truncates"] as const;
 const singular = {
   inserts: "insert",
@@ -99,6 +96,9 @@ function initialise(to: Instruments, options: MetricsOptions): void {
     setState(to, stream, "free");
   }
   for (const reason of skipReasons) to.add("sluice_events_skipped_total", { reason }, 0);
+  to.set("sluice_queue_bytes", {}, 0);
+  to.set("sluice_queue_limit_bytes", {}, options.queueLimitBytes);
+  to.add("sluice_backpressure_seconds_total", {}, 0);
   for (const outcome of ["applied", "failed"]) to.add("sluice_batches_total", { outcome }, 0);
 }
 
@@ -106,6 +106,7 @@ const perStreamCounters = [
   "sluice_entries_read_total",
   "sluice_read_bytes_total",
   "sluice_entries_acknowledged_total",
+  "sluice_entries_reclaimed_total",
   "sluice_rewinds_total",
   "sluice_entries_trimmed_total",
   "sluice_consumers_removed_total",
@@ -113,19 +114,34 @@ const perStreamCounters = [
 
 function listenerFor(to: Instruments, now: () => number): ProgressListener {
   const tableLabel = cappedLabels(mostTables);
+  const queue = new Queue((bytes) => to.set("sluice_queue_bytes", {}, bytes));
   return {
     entriesRead: (stream, entries, bytes) => {
       to.add("sluice_entries_read_total", { stream }, entries);
       to.add("sluice_read_bytes_total", { stream }, bytes);
+      queue.add(stream, bytes);
+    },
+    changesDecoded: (tables) => {
+      for (const each of tables)
+        addByOperation(to, "sluice_events_received_total", each, tableLabel(each.table));
     },
     batchApplied: (batch) => {
       recordBatch(to, batch, now());
       recordTables(to, batch, tableLabel);
     },
-    entriesSettled: (stream, entries) => to.add("sluice_entries_acknowledged_total", { stream }, entries),
-    rewound: (stream) => to.add("sluice_rewinds_total", { stream }, 1),
+    entriesSettled: (stream, entries, bytes) => {
+      to.add("sluice_entries_acknowledged_total", { stream }, entries);
+      queue.add(stream, -bytes);
+    },
+    rewound: (stream, _, reclaimed) => {
+      to.add("sluice_rewinds_total", { stream }, 1);
+      to.add("sluice_entries_reclaimed_total", { stream }, reclaimed);
+      queue.drop(stream);
+    },
     shardState: (stream, state, error) => {
       setState(to, stream, state);
+      // What a session had read is gone with it.
+      if (state !== "running") queue.drop(stream);
       if (state !== "stopped" || error === undefined) return;
       to.add("sluice_errors_total", { stage: "shard", error_code: error.code, policy: error.policy }, 1);
     },
@@ -148,7 +164,9 @@ function recordBatch(to: Instruments, batch: AppliedBatch, nowMs: number): void 
   const { stream } = batch;
   to.add("sluice_batches_total", { outcome: "applied" }, 1);
   to.observe("sluice_batch_bytes", {}, batch.bytes);
-  to.observe("sluice_apply_duration_seconds", {}, batch.seconds);
+  for (const phase of ["prepare", "write"] as const)
+    to.observe("sluice_apply_duration_seconds", { phase }, batch.seconds[phase]);
+  to.add("sluice_backpressure_seconds_total", {}, batch.seconds.waited);
   to.set("sluice_last_applied_timestamp_seconds", { stream }, nowMs / 1000);
   if (batch.committedAtMs !== undefined) {
     to.observe("sluice_end_to_end_seconds", { stream }, Math.max(0, nowMs - batch.committedAtMs) / 1000);
@@ -159,16 +177,42 @@ function recordTables(to: Instruments, batch: AppliedBatch, tableLabel: (table: 
   let events = 0;
   for (const applied of batch.tables) {
     const table = tableLabel(applied.table);
-    for (const operation of operations) {
-      if (applied[operation] > 0) {
-        to.add("sluice_events_applied_total", { table, op: singular[operation] }, applied[operation]);
-      }
-      events += applied[operation];
-    }
+    events += addByOperation(to, "sluice_events_applied_total", applied, table);
     if (applied.folded > 0) to.add("sluice_events_folded_total", { table }, applied.folded);
   }
   for (const [reason, count] of batch.skipped) to.add("sluice_events_skipped_total", { reason }, count);
   to.observe("sluice_batch_events", {}, events);
+}
+
+/** Returns how many there are. */
+function addByOperation(to: Instruments, name: MetricName, changes: TableChanges, table: string): number {
+  let events = 0;
+  for (const operation of operations) {
+    if (changes[operation] > 0) to.add(name, { table, op: singular[operation] }, changes[operation]);
+    events += changes[operation];
+  }
+  return events;
+}
+
+/** Bytes that were read and are not settled, stream by stream. */
+class Queue {
+  private readonly bytes = new Map<string, number>();
+  private readonly tell: (total: number) => void;
+  private total = 0;
+
+  constructor(tell: (total: number) => void) {
+    this.tell = tell;
+  }
+
+  add(stream: string, bytes: number): void {
+    this.bytes.set(stream, (this.bytes.get(stream) ?? 0) + bytes);
+    this.total += bytes;
+    this.tell(this.total);
+  }
+
+  drop(stream: string): void {
+    this.add(stream, -(this.bytes.get(stream) ?? 0));
+  }
 }
 
 function setState(to: Instruments, stream: string, state: ShardState): void {
@@ -184,9 +228,9 @@ const snapshotGauges = [
   "sluice_stream_lag_entries",
   "sluice_stream_pending_entries",
   "sluice_staleness_seconds",
-  "sluice_stream_entries",
+  "sluice_stream_length",
   "sluice_stream_bytes",
-  "sluice_replay_window_seconds",
+  "sluice_stream_oldest_entry_age_seconds",
   "sluice_warning",
   "sluice_lease_held",
 ] as const;
@@ -209,9 +253,9 @@ function shardGauges(shard: ShardStatus): readonly (readonly [MetricName, number
     ["sluice_stream_lag_entries", shard.lagEntries],
     ["sluice_stream_pending_entries", shard.pendingEntries],
     ["sluice_staleness_seconds", shard.freshnessSeconds],
-    ["sluice_stream_entries", shard.entries],
+    ["sluice_stream_length", shard.entries],
     ["sluice_stream_bytes", shard.bytes],
-    ["sluice_replay_window_seconds", shard.replayWindowSeconds],
+    ["sluice_stream_oldest_entry_age_seconds", shard.replayWindowSeconds],
   ];
 }
 

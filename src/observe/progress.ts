@@ -1,28 +1,32 @@
+import type { TableChanges } from "../change/count-changes.ts";
 import type { SluiceError } from "../errors/sluice-error.ts";
 
 /** Why a change or an entry was not applied; each is counted, none is an error. */
-export type SkipReason = "stale" | "table-excluded" | "tombstone" | "heartbeat" | "logical-message";
+export type SkipReason = "stale" | "table-excluded" | "tombstone" | "logical-message";
 
 export interface AppliedBatch {
   readonly stream: string;
   readonly entries: number;
   readonly bytes: number;
-  readonly seconds: number;
+  readonly seconds: BatchSeconds;
   /** Highest `source.ts_ms` in the batch, the commit time at the primary; undefined when there is none. */
   readonly committedAtMs: number | undefined;
   readonly tables: readonly AppliedTable[];
   readonly skipped: ReadonlyMap<SkipReason, number>;
 }
 
-/** What one batch did to one table; counts are changes, before folding. */
-export interface AppliedTable {
-  /** schema.table */
-  readonly table: string;
-  readonly inserts: number;
-  readonly updates: number;
-  readonly deletes: number;
-  readonly reads: number;
-  readonly truncates: number;
+/** Where a batch's time went. */
+export interface BatchSeconds {
+  /** Until it had a connection: others were at work on all of them. */
+  readonly waited: number;
+  /** Folding, and making the statements. */
+  readonly prepare: number;
+  /** From `BEGIN` to the answer of `COMMIT`; both travel in one packet wherever they can. */
+  readonly write: number;
+}
+
+/** What one batch did to one table; counted before folding. */
+export interface AppliedTable extends TableChanges {
   readonly folded: number;
 }
 
@@ -41,14 +45,13 @@ export type ShardState = "free" | "running" | "retrying" | "stopped";
  */
 export interface ProgressListener {
   entriesRead(stream: string, entries: number, bytes: number): void;
+  changesDecoded(tables: readonly TableChanges[]): void;
   batchApplied(batch: AppliedBatch): void;
-  entriesSettled(stream: string, entries: number): void;
-  rewound(stream: string, reason: string): void;
+  entriesSettled(stream: string, entries: number, bytes: number): void;
+  /** `reclaimed`: entries that consumers of the group held, and that are read again. */
+  rewound(stream: string, reason: string, reclaimed: number): void;
   shardState(stream: string, state: ShardState, error: SluiceError | undefined): void;
-  retried(
-    stage: "receive" | "decode" | "apply" | "acknowledge" | "own" | "maintain",
-    error: SluiceError,
-  ): void;
+  retried(stage: "receive" | "apply" | "own" | "maintain", error: SluiceError): void;
   /** Applied entries were removed from the stream. */
   entriesTrimmed(stream: string, entries: number): void;
   /** Consumers of members that do not read the shard any more were removed. */

@@ -150,7 +150,7 @@ class StreamRun {
       await writer.write(chunk);
       const bad = rest[good];
       if (bad !== undefined && chunk.failure !== undefined) this.tally.leaveOut(bad.id, chunk.failure);
-      this.tally.read(good + (bad === undefined ? 0 : 1), chunk.skipped);
+      this.tally.read(good + (bad === undefined ? 0 : 1), chunk.skips);
       this.done += good + (bad === undefined ? 0 : 1);
       rest = rest.slice(good + 1);
     }

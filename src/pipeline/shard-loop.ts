@@ -1,3 +1,4 @@
+import { countByTable } from "../change/count-changes.ts";
 import type { DecodedChunk, Decoder } from "../decode/decode-chunk.ts";
 import type { Entry } from "../decode/entry.ts";
 import type { ProgressListener } from "../observe/progress.ts";
@@ -35,7 +36,7 @@ export async function runShardLoop(loop: ShardLoop): Promise<void> {
     ahead.catch(() => undefined);
     await applying;
     reader.settle(chunk.entries);
-    loop.progress.entriesSettled(loop.stream, chunk.entries.length);
+    loop.progress.entriesSettled(loop.stream, chunk.entries.length, bytesOf(chunk.entries));
     chunk = await ahead;
   }
 }
@@ -43,7 +44,9 @@ export async function runShardLoop(loop: ShardLoop): Promise<void> {
 async function readAndDecode(loop: ShardLoop, options: { readonly wait: boolean }): Promise<DecodedChunk> {
   const entries = await loop.reader.read(options);
   if (entries.length > 0) loop.progress.entriesRead(loop.stream, entries.length, bytesOf(entries));
-  return loop.decoder.decode(entries);
+  const chunk = loop.decoder.decode(entries);
+  if (chunk.changes.length > 0) loop.progress.changesDecoded(countByTable(chunk.changes));
+  return chunk;
 }
 
 function isEmpty(chunk: DecodedChunk): boolean {

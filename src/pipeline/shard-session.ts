@@ -64,12 +64,16 @@ export async function ownShard(
       const { error } = classify(failure);
       if (error.code === "LEASE_LOST") throw error;
       if (await goesOnRewound(options, lease, error)) continue;
-      const state = error.policy === "retry" ? "retrying" : "stopped";
+      const state =
+        error.policy === "retry" && !(error.code === "UNIQUE_VIOLATED" && backOff.count >= uniqueTries)
+          ? "retrying"
+          : "stopped";
       progress.shardState(lease.stream, state, error);
-      if (state === "retrying") progress.retried(stageOf(error), error);
+      const waits = waitsMs[error.code];
+      if (state === "retrying" && waits === undefined) progress.retried(stageOf(error), error);
       await shards.setState(lease, state, error).catch(() => undefined);
       const pauseMs = state === "retrying" ? backOff.next() : config.stoppedRetryMs;
-      await sleep(waitsMs[error.code] ?? pauseMs, stopping);
+      await sleep(waits ?? pauseMs, stopping);
     }
   }
 }
@@ -80,6 +84,9 @@ const waitsMs: Partial<Record<ErrorCode, number>> = {
   GENERATION_WAITS: generationPollMs,
   KEY_CHANGE_WAITS: 50,
 };
+
+/** The value's former owner may be in another shard, on its way; after some twenty seconds it is rather the data that is wrong. */
+const uniqueTries = 10;
 
 /** A restored primary is gone on with once somebody has confirmed it: from the entry that told of it on, positions count anew. */
 async function goesOnRewound(
@@ -159,10 +166,10 @@ async function begin(
   const id = checkpoint.id ?? firstEntryId;
   const deletedLater = extent?.maxDeletedId !== undefined && compareEntryIds(extent.maxDeletedId, id) > 0;
   const deleted = deletedLater ? await reader.deletedPending(id) : [];
-  await reader.rewind(checkpoint);
-  progress.rewound(lease.stream, warning ?? "begin");
+  const reclaimed = await reader.rewind(checkpoint);
+  progress.rewound(lease.stream, warning ?? "begin", reclaimed);
   if (deleted.length > 0)
-    progress.rewound(lease.stream, `deleted from the stream while pending: ${deleted.join(", ")}`);
+    progress.rewound(lease.stream, `deleted from the stream while pending: ${deleted.join(", ")}`, 0);
   return checkpoint;
 }
 

@@ -18,6 +18,11 @@ export class BackOff {
     return full * (1 - this.random() / 2);
   }
 
+  /** Pauses since the last reset. */
+  get count(): number {
+    return this.tries;
+  }
+
   reset(): void {
     this.tries = 0;
   }

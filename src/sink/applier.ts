@@ -3,9 +3,10 @@ import { fold, type Folded } from "../batch/fold.ts";
 import { workOf, type Work } from "../batch/work.ts";
 import type { Catalog } from "../catalog/catalog.ts";
 import type { Change } from "../change/change.ts";
+import { countByTable } from "../change/count-changes.ts";
 import type { DecodedChunk } from "../decode/decode-chunk.ts";
 import { SluiceError } from "../errors/sluice-error.ts";
-import type { AppliedBatch, AppliedTable, ProgressListener, SkipReason } from "../observe/progress.ts";
+import type { AppliedBatch, ProgressListener, SkipReason } from "../observe/progress.ts";
 import { assertSql, isAssertion } from "./assertion.ts";
 import { commitBatch } from "./batch-transaction.ts";
 import { classify, type Classified } from "./classify.ts";
@@ -22,6 +23,14 @@ export interface ApplierOptions {
   readonly lease: Lease;
   /** Where the shard stands. */
   readonly checkpoint: Checkpoint;
+}
+
+/** Part of a chunk that waits for a connection. */
+interface QueuedRange {
+  readonly from: number;
+  readonly to: number;
+  /** Since when, on the clock of performance.now(). */
+  readonly queued: number;
 }
 
 /**
@@ -52,8 +61,9 @@ export class Applier {
 
   private async applyRange(chunk: DecodedChunk, from: number, to: number, fresh: boolean): Promise<void> {
     if (from === to) return;
+    const queued = performance.now();
     try {
-      await this.options.limit(() => this.transact(chunk, from, to));
+      await this.options.limit(() => this.transact(chunk, { from, to, queued }));
     } catch (error) {
       const classified = this.explain(error, chunk, from, to);
       const wait = error instanceof RowsUnknown ? error.entryIndex : undefined;
@@ -96,19 +106,21 @@ export class Applier {
   }
 
   /** `atOnce`: the whole transaction is sent before any of it is answered, if it can be. */
-  private async transact(chunk: DecodedChunk, from: number, to: number, atOnce = true): Promise<void> {
-    const started = performance.now();
+  private async transact(
+    chunk: DecodedChunk,
+    { from, to, queued }: QueuedRange,
+    atOnce = true,
+  ): Promise<void> {
     const { pool, shards, lease, progress } = this.options;
+    const started = performance.now();
     const changes = chunk.changes.filter((change) => change.entryIndex >= from && change.entryIndex < to);
     const works = await this.works(changes);
     const folded = fold(works);
-    const whole = from === 0 && to === chunk.entries.length;
-    const skipped = new Map<SkipReason, number>(
-      whole ? chunk.skipped : [["table-excluded", to - from - changes.length]],
-    );
     const next = this.checkpointAt(chunk, from, to);
+    const prepared = performance.now();
     const client = await pool.connect();
     this.begun();
+    const connected = performance.now();
     const move = (): Promise<void> =>
       shards.move(client, lease, this.current, next, batchSummary(changes, to - from));
     let written: number;
@@ -121,16 +133,19 @@ export class Applier {
     } catch (error) {
       await rollBack(client, error);
       this.horizon.clear();
-      if (atOnce && error instanceof HorizonMoved) return this.transact(chunk, from, to, false);
+      if (atOnce && error instanceof HorizonMoved) return this.transact(chunk, { from, to, queued }, false);
       throw error;
     }
     this.current = next;
     const stale = folded.segments.reduce((sum, segment) => sum + segment.work.length, 0) - written;
-    if (stale > 0) skipped.set("stale", stale);
     progress.batchApplied({
       ...this.summary(chunk, from, to, changes, folded),
-      skipped,
-      seconds: (performance.now() - started) / 1000,
+      skipped: countSkips(chunk, from, to, stale),
+      seconds: {
+        waited: (started - queued + connected - prepared) / 1000,
+        prepare: (prepared - started) / 1000,
+        write: (performance.now() - connected) / 1000,
+      },
     });
   }
 
@@ -175,9 +190,23 @@ export class Applier {
       entries: to - from,
       bytes,
       committedAtMs: committedAtMs === 0 ? undefined : committedAtMs,
-      tables: countTables(changes, folded.folded),
+      tables: countByTable(changes).map((each) => ({ ...each, folded: folded.folded.get(each.table) ?? 0 })),
     };
   }
+}
+
+function countSkips(
+  chunk: DecodedChunk,
+  from: number,
+  to: number,
+  stale: number,
+): ReadonlyMap<SkipReason, number> {
+  const counts = new Map<SkipReason, number>();
+  for (const { entryIndex, reason } of chunk.skips) {
+    if (entryIndex >= from && entryIndex < to) counts.set(reason, (counts.get(reason) ?? 0) + 1);
+  }
+  if (stale > 0) counts.set("stale", stale);
+  return counts;
 }
 
 function batchSummary(changes: readonly Change[], entries: number): BatchSummary {
@@ -194,30 +223,6 @@ function batchSummary(changes: readonly Change[], entries: number): BatchSummary
     applied: changes.length,
     skipped: entries - changes.length,
   };
-}
-
-const counters = { c: "inserts", u: "updates", d: "deletes", r: "reads", t: "truncates" } as const;
-
-function countTables(changes: readonly Change[], folded: ReadonlyMap<string, number>): AppliedTable[] {
-  const counts = new Map<string, { -readonly [Key in keyof AppliedTable]: AppliedTable[Key] }>();
-  for (const change of changes) {
-    const table = change.table.id;
-    let count = counts.get(table);
-    if (count === undefined) {
-      count = {
-        table,
-        inserts: 0,
-        updates: 0,
-        deletes: 0,
-        reads: 0,
-        truncates: 0,
-        folded: folded.get(table) ?? 0,
-      };
-      counts.set(table, count);
-    }
-    count[counters[change.op]]++;
-  }
-  return [...counts.values()];
 }
 
 /** Names only: the key's values are the user's. */

@@ -14,9 +14,14 @@ const states: Readonly<Record<string, readonly [ErrorCode, Reaction]>> = {
   "08": ["DATABASE_UNAVAILABLE", "retry"],
   "22": ["VALUE_INVALID", "isolate"],
   "23": ["VALUE_INVALID", "isolate"],
+  "23505": ["UNIQUE_VIOLATED", "isolate"],
+  "23P01": ["UNIQUE_VIOLATED", "isolate"],
   // Read only: a standby, or for maintenance.
   "25006": ["DATABASE_UNAVAILABLE", "retry"],
   "25P03": ["DATABASE_BUSY", "retry"],
+  // Passwords are changed and databases renamed while sluice runs.
+  "28": ["DATABASE_REFUSED", "retry"],
+  "3D000": ["DATABASE_REFUSED", "retry"],
   "40001": ["DATABASE_BUSY", "retry"],
   "40P01": ["DATABASE_BUSY", "retry"],
   "42P01": ["TABLE_MISSING", "isolate"],
@@ -31,6 +36,8 @@ const states: Readonly<Record<string, readonly [ErrorCode, Reaction]>> = {
   "57P": ["DATABASE_UNAVAILABLE", "retry"],
   "58": ["DATABASE_BUSY", "retry"],
 };
+
+const databaseOption = "SLUICE_DATABASE_URL";
 
 interface DatabaseError {
   readonly code: string;
@@ -49,8 +56,12 @@ export function classify(error: unknown): Classified {
   const found = states[error.code] ?? states[error.code.slice(0, 3)] ?? states[error.code.slice(0, 2)];
   const [code, reaction] = found ?? (["INTERNAL", "isolate"] as const);
   const constraint = error.constraint === undefined ? "" : `, constraint ${error.constraint}`;
-  const message = `PostgreSQL refused the batch: SQLSTATE ${error.code}${constraint}${safeMessage(error)}`;
-  const place = error.column === undefined ? {} : { column: error.column };
+  const refused = code === "DATABASE_REFUSED" ? "the connection" : "the batch";
+  const message = `PostgreSQL refused ${refused}: SQLSTATE ${error.code}${constraint}${safeMessage(error)}`;
+  const place = {
+    ...(error.column === undefined ? {} : { column: error.column }),
+    ...(code === "DATABASE_REFUSED" ? { option: databaseOption } : {}),
+  };
   return { reaction, error: new SluiceError(code, message, { place, cause: error }) };
 }
 
@@ -74,6 +85,7 @@ function unreachable(error: unknown): Classified {
   return {
     reaction: "retry",
     error: new SluiceError("DATABASE_UNAVAILABLE", `the read database is not available: ${message}`, {
+      place: { option: databaseOption },
       cause: error,
     }),
   };

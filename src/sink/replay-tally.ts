@@ -1,5 +1,6 @@
 import type { Work } from "../batch/work.ts";
 import type { Change } from "../change/change.ts";
+import type { Skip } from "../decode/decode-chunk.ts";
 import type { ErrorCode } from "../errors/codes.ts";
 import type { SluiceError } from "../errors/sluice-error.ts";
 import type { SkipReason } from "../observe/progress.ts";
@@ -98,9 +99,9 @@ export class ReplayTally {
   private readonly forgotten = new Map<string, UnknownRows>();
   private remembered = 0;
 
-  read(entries: number, skipped: ReadonlyMap<SkipReason, number>): void {
+  read(entries: number, skips: readonly Pick<Skip, "reason">[]): void {
     this.entries += entries;
-    for (const [reason, count] of skipped) this.skipped.set(reason, (this.skipped.get(reason) ?? 0) + count);
+    for (const { reason } of skips) this.skipped.set(reason, (this.skipped.get(reason) ?? 0) + 1);
   }
 
   /** `idOf` gives the entry of a change. */

@@ -47,5 +47,8 @@ export async function openRedis(options: RedisOptions): Promise<Redis> {
 
 export function redisUnavailable(cause: unknown): SluiceError {
   const reason = cause instanceof Error ? cause.message : String(cause);
-  return new SluiceError("REDIS_UNAVAILABLE", `Redis is not available: ${reason}`, { cause });
+  return new SluiceError("REDIS_UNAVAILABLE", `Redis is not available: ${reason}`, {
+    place: { option: "SLUICE_REDIS_URL" },
+    cause,
+  });
 }

@@ -3,6 +3,7 @@ import { firstEntryId } from "../change/entry-id.ts";
 import type { Entry } from "../decode/entry.ts";
 import { SluiceError } from "../errors/sluice-error.ts";
 import type { BufferPool } from "./buffer-pool.ts";
+import { listOf, pairs } from "./ask.ts";
 import { openRedis, redisUnavailable } from "./connect.ts";
 import { fewestEntries, ReadSize } from "./read-size.ts";
 import { command, ReplyChannel } from "./reply-channel.ts";
@@ -79,9 +80,10 @@ export class ShardReader {
 
   /**
    * Begins after the checkpoint, and makes the group say what it says: its place, nothing pending, no consumer but this member. What
-   * a dead consumer held comes again with what follows the checkpoint; its pending list is not needed.
+   * a dead consumer held comes again with what follows the checkpoint; its pending list is not needed. Returns how many entries
+   * consumers held.
    */
-  async rewind(checkpoint: Place): Promise<void> {
+  async rewind(checkpoint: Place): Promise<number> {
     const { stream, group, member } = this.options;
     const id = checkpoint.id ?? firstEntryId;
     const place = [id, "ENTRIESREAD", checkpoint.entries.toString()];
@@ -98,13 +100,15 @@ export class ShardReader {
     const pipeline = this.redis.pipeline();
     if (consumers === undefined)
       pipeline.call("XGROUP", "CREATE", stream, group, id, "MKSTREAM", ...place.slice(1));
-    for (const name of consumerNames(consumers)) pipeline.call("XGROUP", "DELCONSUMER", stream, group, name);
+    const held = consumersOf(consumers);
+    for (const { name } of held) pipeline.call("XGROUP", "DELCONSUMER", stream, group, name);
     pipeline.call("XGROUP", "SETID", stream, group, ...place);
     throwFirst(await this.answer(pipeline.exec()));
     // Refused when Redis is out of memory, which must not keep entries from being applied.
     await this.answer(this.redis.call("XGROUP", "CREATECONSUMER", stream, group, member)).catch(
       () => undefined,
     );
+    return held.reduce((sum, { pending }) => sum + pending, 0);
   }
 
   /** Leaves the group to whoever reads next: at the checkpoint, without this member. */
@@ -251,12 +255,12 @@ export class ShardReader {
   }
 
   /** The answer, or an error when the connection closes or the time is up: the client may then never settle its promise. */
-  private async answer<T>(promise: Promise<T>, blockMs = 0): Promise<T> {
+  private async answer<T>(promise: Promise<T>): Promise<T> {
     let timer: NodeJS.Timeout | undefined;
     try {
       return await new Promise<T>((resolve, reject) => {
         const fail = (reason: string) => (): void => reject(redisUnavailable(new Error(reason)));
-        timer = setTimeout(fail("no answer in time"), blockMs + answerMs);
+        timer = setTimeout(fail("no answer in time"), answerMs);
         this.abandon = fail("the connection was closed");
         if (this.closed) this.abandon();
         promise.then(resolve, reject);
@@ -296,11 +300,11 @@ function throwFirst(replies: PipelineReplies): unknown[] {
   return replies.map(([, result]) => result);
 }
 
-function consumerNames(reply: unknown): string[] {
-  if (!Array.isArray(reply)) return [];
-  return reply.map((facts: unknown) => {
-    const list = facts as unknown[];
-    return String(list[list.indexOf("name") + 1]);
+/** From the reply of XINFO CONSUMERS. */
+function consumersOf(reply: unknown): readonly { readonly name: string; readonly pending: number }[] {
+  return listOf(reply).map((each) => {
+    const facts = pairs(each);
+    return { name: String(facts.get("name")), pending: Number(facts.get("pending") ?? 0) };
   });
 }
 

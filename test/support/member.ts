@@ -43,6 +43,7 @@ export async function migrated(databaseUrl: string): Promise<void> {
 
 export const quietProgress: ProgressListener = {
   entriesRead: () => undefined,
+  changesDecoded: () => undefined,
   batchApplied: () => undefined,
   entriesSettled: () => undefined,
   rewound: () => undefined,

@@ -124,4 +124,8 @@ test("empty variables count as unset, and Kubernetes's are let through", () => {
 
 test("a stream named twice is an error", () => {
   expect(failure({ flags: { streams: "a,b,a" } }).message).toContain('"a" is there twice');
+  expect(failure({ flags: { streams: "," } }).message).toContain("at least one name");
+  const { message } = failure({ flags: { tables: "orders", group: "" } });
+  expect(message).toContain('"orders" is not schema.table');
+  expect(message).toContain("group");
 });

@@ -17,6 +17,7 @@ test.each(definitions)("%s follows Prometheus's naming", (name, { type, labels }
       "reason",
       "outcome",
       "stage",
+      "phase",
       "error_code",
       "policy",
       "state",
@@ -53,7 +54,14 @@ function metricsOf(status: () => Promise<StatusReport>): Metrics {
     redisReachable: true,
     databaseReachable: false,
   };
-  return createMetrics({ version: "1", member: "me", streams: ["cdc.0"], status, health: () => health });
+  return createMetrics({
+    version: "1",
+    member: "me",
+    streams: ["cdc.0"],
+    queueLimitBytes: 1000,
+    status,
+    health: () => health,
+  });
 }
 
 test("what the pipeline tells and the stores know is served", async () => {
@@ -63,23 +71,49 @@ test("what the pipeline tells and the stores know is served", async () => {
     stream: "cdc.0",
     entries: 3,
     bytes: 300,
-    seconds: 0.01,
+    seconds: { waited: 0.5, prepare: 0.002, write: 0.01 },
     committedAtMs: undefined,
     tables: [{ table: "public.a", inserts: 2, updates: 1, deletes: 0, reads: 0, truncates: 0, folded: 1 }],
-    skipped: new Map([["heartbeat", 4]]),
+    skipped: new Map([["stale", 4]]),
   });
   const text = await metrics.text();
   for (const line of [
     'sluice_entries_read_total{stream="cdc.0"} 3',
     'sluice_events_applied_total{table="public.a",op="insert"} 2',
     'sluice_events_folded_total{table="public.a"} 1',
-    'sluice_events_skipped_total{reason="heartbeat"} 4',
+    'sluice_events_skipped_total{reason="stale"} 4',
     'sluice_stream_lag_entries{stream="cdc.0"} 5',
     'sluice_lease_held{stream="cdc.0"} 1',
     'sluice_dependency_up{dependency="database"} 0',
+    'sluice_apply_duration_seconds_sum{phase="write"} 0.01',
+    "sluice_backpressure_seconds_total 0.5",
+    "sluice_queue_limit_bytes 1000",
   ]) {
     expect(text).toContain(line);
   }
+});
+
+test("changes count as received when they are decoded, whether or not they are applied", async () => {
+  const metrics = metricsOf(() => Promise.reject(new Error("down")));
+  const decoded = { table: "public.a", inserts: 2, updates: 0, deletes: 1, reads: 0, truncates: 0 };
+  metrics.listener.changesDecoded([decoded]);
+  const text = await metrics.text();
+  expect(text).toContain('sluice_events_received_total{table="public.a",op="insert"} 2');
+  expect(text).toContain('sluice_events_received_total{table="public.a",op="delete"} 1');
+  expect(text).not.toContain("sluice_events_applied_total{");
+});
+
+test("the queue holds what was read until it is settled, or its session ends", async () => {
+  const metrics = metricsOf(() => Promise.reject(new Error("down")));
+  const { listener } = metrics;
+  listener.entriesRead("cdc.0", 2, 200);
+  listener.entriesRead("cdc.1", 3, 300);
+  listener.entriesSettled("cdc.0", 1, 100);
+  expect(await metrics.text()).toContain("sluice_queue_bytes 400");
+  listener.rewound("cdc.1", "begin", 7);
+  const text = await metrics.text();
+  expect(text).toContain("sluice_queue_bytes 100");
+  expect(text).toContain('sluice_entries_reclaimed_total{stream="cdc.1"} 7');
 });
 
 test("lag that is not known is absent, not zero", async () => {
@@ -107,8 +141,8 @@ test("what is left for replays and what maintenance removed is served", async ()
   metrics.listener.consumersRemoved("cdc.0", ["gone"]);
   const text = await metrics.text();
   for (const line of [
-    'sluice_stream_entries{stream="cdc.0"} 7',
-    'sluice_replay_window_seconds{stream="cdc.0"} 60',
+    'sluice_stream_length{stream="cdc.0"} 7',
+    'sluice_stream_oldest_entry_age_seconds{stream="cdc.0"} 60',
     'sluice_entries_trimmed_total{stream="cdc.0"} 100',
     'sluice_consumers_removed_total{stream="cdc.0"} 1',
   ]) {

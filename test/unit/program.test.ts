@@ -56,6 +56,15 @@ test("config shows values with their origins and hides passwords", async () => {
   });
 });
 
+test("what config shows is what a file may say", async () => {
+  const { out } = await call(["config", "--json", "--lease", "1500ms", "--retain-age", "2h"]);
+  const shown = JSON.parse(out) as Record<string, { readonly value: unknown }>;
+  expect(shown).toMatchObject({ lease: { value: "1500ms" }, retainAge: { value: "2h" } });
+  const { out: schema } = await call(["config", "--schema"]);
+  const { properties } = JSON.parse(schema) as { readonly properties: object };
+  expect(Object.keys(shown)).toEqual(Object.keys(properties));
+});
+
 test("config --schema is a JSON Schema that refuses unknown keys", async () => {
   const { out } = await call(["config", "--schema"]);
   expect(JSON.parse(out)).toMatchObject({ type: "object", additionalProperties: false });

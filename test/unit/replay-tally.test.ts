@@ -37,7 +37,7 @@ test("a row stays unknown until a later change brings or removes it", () => {
 
 test("changes are counted by operation; what became of them by row", () => {
   const tally = new ReplayTally();
-  tally.read(4, new Map([["tombstone", 1]]));
+  tally.read(4, [{ reason: "tombstone" }]);
   add(tally, [step({ written: 2, stale: 1 })], [update(1), update(2), change(docs, "d", 3, { id: 3 })]);
   const result = tally.result();
   expect(result).toMatchObject({ entries: 4, skipped: { tombstone: 1 } });

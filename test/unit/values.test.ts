@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { parseAddress, parseDuration, parseSize } from "../../src/config/values.ts";
+import { durationText, parseAddress, parseDuration, parseSize } from "../../src/config/values.ts";
 
 test.each([
   ["250ms", 250],
@@ -35,4 +35,17 @@ test.each([
   ["::1:80", undefined],
 ])("address %s is read", (text, expected) => {
   expect(parseAddress(text)).toEqual(expected);
+});
+
+test.each([
+  [0, "0ms"],
+  [250, "250ms"],
+  [1_500, "1500ms"],
+  [10_000, "10s"],
+  [90_000, "90s"],
+  [3_600_000, "1h"],
+  [172_800_000, "2d"],
+])("%s ms are written %s and read back", (milliseconds, text) => {
+  expect(durationText(milliseconds)).toBe(text);
+  expect(parseDuration(text)).toBe(milliseconds);
 });
