@@ -87,7 +87,8 @@ function merge(first: Work, second: Work): Work | undefined {
   if (newer.change.newKey !== undefined || older.change.newKey !== undefined) return undefined;
   if (newer.kind === "delete") return newer;
   if (newer.kind === "moved" || older.kind === "moved") return undefined;
-  if (older.kind === "delete") return newer.kind === "upsert" ? newer : undefined;
+  // The row that it deletes may be there.
+  if (older.kind === "delete") return newer.kind === "upsert" ? { ...newer, isNew: false } : undefined;
   if (older.plan !== newer.plan) return undefined;
   return newer.kind === "upsert" ? newer : overlayPartial(older, newer);
 }

@@ -20,13 +20,16 @@ export interface Work {
   readonly absent: ReadonlySet<string>;
   /** Position of the newest change folded into this one. */
   readonly position: bigint;
+  /** Nothing but a change that is sent again finds a row of its key. */
+  readonly isNew: boolean;
 }
 
 const none: ReadonlySet<string> = new Set();
 const empty = Buffer.alloc(0);
 
 export function workOf(change: Change, plan: ShapePlan): Work {
-  const base = { change, plan, position: change.position, absent: none };
+  const isNew = (change.op === "c" || change.op === "r") && change.oldKey === undefined;
+  const base = { change, plan, position: change.position, absent: none, isNew };
   if (change.op === "t") return { ...base, kind: "truncate", image: empty };
   if (change.op === "d") return { ...base, kind: "delete", image: Buffer.from(change.key ?? "") };
   const image = change.image ?? empty;

@@ -1,3 +1,4 @@
+import type { CopyForm } from "../decode/copy-text.ts";
 import { SluiceError } from "../errors/sluice-error.ts";
 import type { ReadColumn, ReadTable } from "./read-table.ts";
 
@@ -7,6 +8,8 @@ export interface ShapePlan {
   readonly columns: readonly WrittenColumn[];
   /** Some column of the table has a form for unchanged large values. */
   readonly mayLackValues: boolean;
+  /** How COPY's text is made of the image's members, in their order; undefined: a column's type has no form for it. */
+  readonly copyForms: readonly (CopyForm | undefined)[] | undefined;
 }
 
 export type WrittenColumn = ReadColumn & { readonly codec: NonNullable<ReadColumn["codec"]> };
@@ -20,15 +23,19 @@ export function planShape(table: ReadTable, names: readonly string[]): ShapePlan
   if (!table.prepared)
     throw new SluiceError("TABLE_NOT_PREPARED", `${table.name.id} is not prepared`, { place });
   const columns: WrittenColumn[] = [];
+  const copyForms: (CopyForm | undefined)[] = [];
   for (const name of names) {
     const column = table.columns.get(name);
     if (column === undefined) {
       const message = `${table.name.id} has no column ${name}`;
       throw new SluiceError("COLUMN_MISSING", message, { place: { ...place, column: name } });
     }
+    copyForms.push(column.generated ? undefined : column.codec?.copy);
     if (!column.generated) columns.push(written(table, column));
   }
-  return { table, columns, mayLackValues: columns.some((column) => column.placeholders.length > 0) };
+  const mayLackValues = columns.some((column) => column.placeholders.length > 0);
+  const copyable = columns.length > 0 && columns.every((column) => column.codec.copy !== undefined);
+  return { table, columns, mayLackValues, copyForms: copyable ? copyForms : undefined };
 }
 
 /** The plan of a delete: nothing but the key's columns. */

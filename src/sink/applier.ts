@@ -10,6 +10,7 @@ import type { AppliedBatch, ProgressListener, SkipReason } from "../observe/prog
 import { assertSql, isAssertion } from "./assertion.ts";
 import { commitBatch } from "./batch-transaction.ts";
 import { classify, type Classified } from "./classify.ts";
+import { CopyRefused, CopyTrials } from "./copy-inserts.ts";
 import type { BatchSummary, Checkpoint, Lease, ShardStore } from "./shard-store.ts";
 import { HorizonMoved, RowsUnknown, type TombstoneHorizon } from "./write-segment.ts";
 
@@ -40,6 +41,7 @@ interface QueuedRange {
 export class Applier {
   private readonly options: ApplierOptions;
   private readonly horizon = new DatabaseHorizon();
+  private readonly trials = new CopyTrials();
   private current: Checkpoint;
   private begun: () => void = () => undefined;
 
@@ -127,13 +129,15 @@ export class Applier {
     try {
       written = await commitBatch(client, {
         ...{ move, atOnce },
-        ...{ segments: folded.segments, horizon: this.horizon },
+        ...{ segments: folded.segments, horizon: this.horizon, trials: this.trials },
       });
       client.release();
     } catch (error) {
       await rollBack(client, error);
       this.horizon.clear();
-      if (atOnce && error instanceof HorizonMoved) return this.transact(chunk, { from, to, queued }, false);
+      if (error instanceof CopyRefused) this.trials.refused(error.table);
+      if (atOnce && (error instanceof HorizonMoved || error instanceof CopyRefused))
+        return this.transact(chunk, { from, to, queued }, false);
       throw error;
     }
     this.current = next;
@@ -242,6 +246,7 @@ async function rollBack(client: pg.PoolClient, failure: unknown): Promise<void> 
     failure instanceof SluiceError ||
     failure instanceof RowsUnknown ||
     failure instanceof HorizonMoved ||
+    failure instanceof CopyRefused ||
     hasSqlState(failure);
   try {
     if (answered) await client.query("ROLLBACK");
@@ -273,10 +278,25 @@ class DatabaseHorizon implements TombstoneHorizon {
   async require(client: pg.ClientBase, table: string, below: bigint): Promise<void> {
     const condition =
       "coalesce((SELECT max(position) FROM sluice.tombstone WHERE table_name || '' = $1), -1) < $2::bigint";
-    const query = { name: "sluice_horizon", text: assertSql(condition), values: [table, below.toString()] };
-    await client.query(query).catch((error: unknown) => {
+    await this.assert(client, "sluice_horizon", condition, [table, below.toString()]);
+  }
+
+  private async assert(
+    client: pg.ClientBase,
+    name: string,
+    condition: string,
+    values: string[],
+  ): Promise<void> {
+    await client.query({ name, text: assertSql(condition), values }).catch((error: unknown) => {
       throw isAssertion(error) ? new HorizonMoved() : error;
     });
+  }
+
+  async requireNew(client: pg.ClientBase, table: string, oldest: bigint): Promise<void> {
+    const condition =
+      "coalesce((SELECT max(position) FROM sluice.tombstone WHERE table_name || '' = $1), -1) < $2::bigint" +
+      " AND coalesce((SELECT position FROM sluice.truncation WHERE table_name = $1), -1) <= $2::bigint";
+    await this.assert(client, "sluice_new", condition, [table, oldest.toString()]);
   }
 
   async refresh(client: pg.ClientBase, table: string): Promise<bigint> {

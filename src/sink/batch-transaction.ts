@@ -1,6 +1,7 @@
 import type pg from "pg";
 import type { Segment } from "../batch/fold.ts";
 import { SluiceError } from "../errors/sluice-error.ts";
+import type { CopyTrials } from "./copy-inserts.ts";
 import { sendTogether } from "./connect.ts";
 import { prepareSegment, writeSegment, type TombstoneHorizon } from "./write-segment.ts";
 
@@ -9,6 +10,7 @@ export interface BatchTransaction {
   readonly move: () => Promise<void>;
   readonly segments: readonly Segment[];
   readonly horizon: TombstoneHorizon;
+  readonly trials: CopyTrials;
   /** Whether the whole transaction may be sent before any of it is answered. */
   readonly atOnce: boolean;
 }
@@ -20,10 +22,10 @@ export interface BatchTransaction {
  * is asserted by the statements, and a transaction in which one failed commits nothing. The whole batch is then one packet.
  */
 export async function commitBatch(client: pg.ClientBase, batch: BatchTransaction): Promise<number> {
-  const { move, segments, horizon, atOnce } = batch;
+  const { move, segments, horizon, trials, atOnce } = batch;
   const [first = { work: [] }, second] = segments;
   // What can fail here must do so before anything is sent: the COMMIT behind it would commit the rest.
-  const prepared = atOnce && second === undefined ? prepareSegment(first, horizon) : undefined;
+  const prepared = atOnce && second === undefined ? prepareSegment(first, horizon, trials) : undefined;
   const { opening, parts, commit } = sendTogether(client, () => {
     const begun = [client.query("BEGIN"), move()] as const;
     const sent = prepared?.map((send) => send(client));

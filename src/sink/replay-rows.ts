@@ -125,6 +125,7 @@ const always: TombstoneHorizon = {
   refresh: async () => 2n ** 63n,
   known: () => undefined,
   require: async () => undefined,
+  requireNew: async () => undefined,
   raise: () => undefined,
 };
 

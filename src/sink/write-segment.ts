@@ -4,6 +4,7 @@ import type { Work, WorkKind } from "../batch/work.ts";
 import type { ShapePlan } from "../catalog/shape-plan.ts";
 import { withNulls } from "../decode/overlay.ts";
 import { SluiceError } from "../errors/sluice-error.ts";
+import type { CopyTrials } from "./copy-inserts.ts";
 import { removeBuriedSql } from "./statements/buried-rows.ts";
 import { jsonArray } from "./statements/rows.ts";
 import {
@@ -39,6 +40,8 @@ export interface TombstoneHorizon {
   refresh(client: pg.ClientBase, table: string): Promise<bigint>;
   /** Fails, and the transaction with it, unless all of the table's tombstones are below. Throws HorizonMoved. */
   require(client: pg.ClientBase, table: string, below: bigint): Promise<void>;
+  /** Likewise, and unless the table's last TRUNCATE is not above `oldest` either. */
+  requireNew(client: pg.ClientBase, table: string, oldest: bigint): Promise<void>;
   raise(table: string, position: bigint): void;
 }
 
@@ -83,6 +86,7 @@ export async function writeSegment(
 export function prepareSegment(
   segment: Segment,
   horizon: TombstoneHorizon,
+  trials: CopyTrials,
 ): ((client: pg.ClientBase) => Promise<number>)[] | undefined {
   const all = groups(segment);
   const deletes = new Set(all.filter(({ kind }) => isDelete(kind)).map(({ plan }) => plan.table.name.id));
@@ -94,13 +98,31 @@ export function prepareSegment(
         !deletes.has(group.plan.table.name.id) &&
         oldestOf(group.work) > (horizon.known(group.plan.table.name.id) ?? oldestOf(group.work))),
   );
-  return sendable ? all.map((group) => prepareGroup(group, horizon)) : undefined;
+  return sendable ? all.flatMap((group) => prepareGroup(group, horizon, trials)) : undefined;
 }
 
-function prepareGroup(
-  { plan, work, kind }: Group,
-  horizon: TombstoneHorizon,
-): (client: pg.ClientBase) => Promise<number> {
+type Prepared = (client: pg.ClientBase) => Promise<number>;
+
+/** New rows by COPY where that can be, the others by a statement. */
+function prepareGroup(group: Group, horizon: TombstoneHorizon, trials: CopyTrials): Prepared[] {
+  const { plan, work, kind } = group;
+  if (kind !== "upsert" && kind !== "append") return [prepareStatement(group, horizon)];
+  const fresh = kind === "append" ? work : work.filter(({ isNew }) => isNew);
+  const text = trials.textOf(plan, fresh);
+  if (text === undefined) return [prepareStatement(group, horizon)];
+  const [table, oldest] = [plan.table.name.id, oldestOf(fresh)];
+  const others = kind === "append" ? [] : work.filter(({ isNew }) => !isNew);
+  const copy: Prepared = async (client) => {
+    const [written] = await Promise.all([
+      trials.copy(client, plan, text),
+      horizon.requireNew(client, table, oldest),
+    ]);
+    return written;
+  };
+  return others.length === 0 ? [copy] : [copy, prepareStatement({ ...group, work: others }, horizon)];
+}
+
+function prepareStatement({ plan, work, kind }: Group, horizon: TombstoneHorizon): Prepared {
   const table = plan.table.name.id;
   if (kind !== "append") sortByKey(work);
   if (isDelete(kind)) {

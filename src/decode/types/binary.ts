@@ -1,7 +1,8 @@
+import { bytesForm } from "./copy-forms.ts";
 import type { ColumnType, ValueCodec } from "./value-codec.ts";
 
 function bytea(): ValueCodec {
-  return { recordType: "text", expression: (ref) => `decode(${ref}, 'base64')` };
+  return { copy: bytesForm, recordType: "text", expression: (ref) => `decode(${ref}, 'base64')` };
 }
 
 /**

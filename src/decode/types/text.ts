@@ -1,8 +1,9 @@
+import { verbatim } from "../copy-text.ts";
 import type { ColumnType, ValueCodec } from "./value-codec.ts";
 
 /** The document is text inside a JSON string; read as json it would stay a string. */
 function json(type: ColumnType): ValueCodec {
-  return { recordType: "text", expression: (ref) => `${ref}::${type.sql}` };
+  return { copy: verbatim, recordType: "text", expression: (ref) => `${ref}::${type.sql}` };
 }
 
 /** `hstore.handling.mode=json`: an object's text. */

@@ -1,3 +1,5 @@
+import type { CopyForm } from "../copy-text.ts";
+import { dateForm, momentForm, timeForm, zonedMomentForm } from "./copy-forms.ts";
 import type { ColumnType, ValueCodec } from "./value-codec.ts";
 
 /*
@@ -6,9 +8,15 @@ import type { ColumnType, ValueCodec } from "./value-codec.ts";
  * date differ because snapshots and streaming convert differently.
  */
 
+/** COPY would round to a column's precision. */
+function copyIfWhole(type: ColumnType, copy: CopyForm): Pick<ValueCodec, "copy"> {
+  return type.sql.includes("(") ? {} : { copy };
+}
+
 /** Days and microseconds are added apart: multiplying an interval goes through a float, exact only below 2^53. */
 function timestamp(type: ColumnType): ValueCodec {
   return {
+    ...copyIfWhole(type, momentForm),
     recordType: "bigint",
     expression: (ref) =>
       `(CASE ${ref} WHEN 9223372036825200000 THEN 'infinity'::timestamp WHEN -9223372036832400000 THEN '-infinity'::timestamp` +
@@ -19,6 +27,7 @@ function timestamp(type: ColumnType): ValueCodec {
 
 function date(): ValueCodec {
   return {
+    copy: dateForm,
     recordType: "int",
     expression: (ref) =>
       `(CASE WHEN ${ref} IN (-622191234, -2147472692) THEN 'infinity'::date` +
@@ -29,6 +38,7 @@ function date(): ValueCodec {
 /** 24:00:00 is a time of its own, which adding would turn into 00:00:00. */
 function time(type: ColumnType): ValueCodec {
   return {
+    ...copyIfWhole(type, timeForm),
     recordType: "bigint",
     expression: (ref) =>
       `(CASE ${ref} WHEN 86400000000 THEN '24:00:00'::time` +
@@ -39,6 +49,7 @@ function time(type: ColumnType): ValueCodec {
 /** Years above 9999 come with a plus sign, years before Christ as ISO's year 0 and below; PostgreSQL reads neither. */
 function timestamptz(type: ColumnType): ValueCodec {
   return {
+    ...copyIfWhole(type, zonedMomentForm),
     recordType: "text",
     expression: (ref) =>
       `(CASE WHEN left(${ref}, 1) = '+' THEN substr(${ref}, 2)` +

@@ -1,3 +1,4 @@
+import { verbatim, type CopyForm } from "../copy-text.ts";
 import { arrayCodec } from "./arrays.ts";
 import { binaryCodecs, bitCodec } from "./binary.ts";
 import { numberCodecs } from "./numbers.ts";
@@ -22,6 +23,8 @@ export interface ColumnType {
  * `expression` converts it. An expression is exact or fails; NULL stays NULL.
  */
 export interface ValueCodec {
+  /** The same conversion for rows that are inserted by COPY; undefined: not with it. */
+  readonly copy?: CopyForm;
   readonly recordType: string;
   /** `ref` is SQL for the value read as `recordType`. */
   readonly expression: (ref: string) => string;
@@ -39,5 +42,5 @@ export function codecFor(type: ColumnType): ValueCodec | undefined {
 
 /** The type's own input function reads the JSON scalar's text; its modifiers are enforced, too long is an error. */
 export function direct(sql: string): ValueCodec {
-  return { recordType: sql, expression: (ref) => ref };
+  return { copy: verbatim, recordType: sql, expression: (ref) => ref };
 }

@@ -1,0 +1,184 @@
+import { ObjectCursor, skipValue } from "./json-scan.ts";
+
+/**
+ * Rows in the text format of PostgreSQL's COPY, made from images as they came. COPY hands each value to its type's own input function,
+ * as reading from JSON does; what it could take for something else, or would round, a form refuses: that row goes the other way.
+ *
+ * Appends the value that begins at `from` and returns the offset behind it, or -1 when it refuses it.
+ */
+export type CopyForm = (image: Buffer, from: number, to: CopyText) => number;
+
+const firstSize = 64 * 1024;
+const tab = 0x09;
+const newline = 0x0a;
+const quote = 0x22;
+const backslash = 0x5c;
+const nullStart = 0x6e;
+const letterN = 0x4e;
+
+/** A growing text. */
+export class CopyText {
+  bytes: Buffer = Buffer.allocUnsafeSlow(firstSize);
+  length = 0;
+
+  /** Makes room for as many more bytes. */
+  reserve(more: number): void {
+    const needed = this.length + more;
+    if (needed <= this.bytes.length) return;
+    const larger = Buffer.allocUnsafeSlow(Math.max(needed, this.bytes.length * 2));
+    this.bytes.copy(larger, 0, 0, this.length);
+    this.bytes = larger;
+  }
+
+  /** ASCII, as it is. */
+  ascii(text: string): void {
+    for (let index = 0; index < text.length; index++) this.bytes[this.length++] = text.charCodeAt(index);
+  }
+
+  /** Behind a backslash. */
+  escaped(byte: number): void {
+    this.bytes[this.length++] = backslash;
+    this.bytes[this.length++] = byte;
+  }
+}
+
+const cursor = new ObjectCursor();
+
+/**
+ * Appends a row: the image's values by `forms`, one for each member, undefined for one that is left out; then the position. False, with
+ * nothing appended, when a form refuses its value.
+ */
+export function copyRow(
+  image: Buffer,
+  forms: readonly (CopyForm | undefined)[],
+  position: bigint,
+  to: CopyText,
+): boolean {
+  const begun = to.length;
+  // Bytes grow by half when they become hexadecimal digits, numbers when they become moments; nothing else does.
+  to.reserve(2 * image.length + forms.length * longestMoment + longestPosition);
+  cursor.open(image, 0);
+  for (let index = 0; cursor.next(); index++) {
+    const form = forms[index];
+    const end = form === undefined ? skipValue(image, cursor.valueStart) : form(image, cursor.valueStart, to);
+    if (end < 0) {
+      to.length = begun;
+      return false;
+    }
+    if (form !== undefined) to.bytes[to.length++] = tab;
+    cursor.skipTo(end);
+  }
+  to.ascii(position.toString());
+  to.bytes[to.length++] = newline;
+  // A Buffer takes no notice of what is written behind its end.
+  if (to.length > to.bytes.length) throw new RangeError("a row became longer than there was room for");
+  return true;
+}
+
+const longestMoment = 32;
+const longestPosition = 24;
+
+/** A string's text, or a number or boolean as it stands; an object or array is refused. */
+export function verbatim(image: Buffer, from: number, to: CopyText): number {
+  const first = image[from] ?? 0;
+  if (first === quote) return copyString(image, from, to);
+  if (first === nullStart) return copyNull(from, to);
+  const { bytes } = to;
+  let { length } = to;
+  let at = from;
+  for (; ; at++) {
+    const byte = image[at] ?? 0;
+    if (!isOfScalar(byte)) break;
+    bytes[length++] = byte;
+  }
+  to.length = length;
+  return at === from ? -1 : at;
+}
+
+/** Digits, signs, points and letters: of numbers, true and false. */
+function isOfScalar(byte: number): boolean {
+  return (
+    (byte >= 0x30 && byte <= 0x39) ||
+    (byte >= 0x61 && byte <= 0x7a) ||
+    byte === 0x2d ||
+    byte === 0x2e ||
+    byte === 0x2b ||
+    byte === 0x45
+  );
+}
+
+export function copyNull(from: number, to: CopyText): number {
+  to.escaped(letterN);
+  return from + 4;
+}
+
+function copyString(image: Buffer, from: number, to: CopyText): number {
+  const { bytes } = to;
+  let { length } = to;
+  let at = from + 1;
+  for (;;) {
+    const byte = image[at];
+    if (byte === undefined) return -1;
+    if (byte === quote) {
+      to.length = length;
+      return at + 1;
+    }
+    if (byte !== backslash) {
+      bytes[length++] = byte;
+      at++;
+      continue;
+    }
+    to.length = length;
+    at = copyEscape(image, at + 1, to);
+    if (at < 0) return -1;
+    length = to.length;
+  }
+}
+
+/** What stands behind a backslash in JSON; the offset behind it, or -1. */
+function copyEscape(image: Buffer, at: number, to: CopyText): number {
+  const byte = image[at] ?? 0;
+  switch (byte) {
+    case 0x75:
+      return copyCodeUnit(image, at + 1, to);
+    case backslash:
+    case 0x62: // b
+    case 0x66: // f
+    case 0x6e: // n
+    case 0x72: // r
+    case 0x74: // t
+      // COPY has the same ones.
+      to.escaped(byte);
+      return at + 1;
+    default:
+      to.bytes[to.length++] = byte;
+      return at + 1;
+  }
+}
+
+/** `\uXXXX`, two of them for what lies beyond the basic plane. A zero, which no text can hold, and half a pair are refused. */
+function copyCodeUnit(image: Buffer, at: number, to: CopyText): number {
+  const unit = hexAt(image, at);
+  if (unit === 0 || Number.isNaN(unit)) return -1;
+  if (unit < 0xd800 || unit > 0xdfff) {
+    copyCodePoint(unit, to);
+    return at + 4;
+  }
+  const low = image[at + 4] === backslash && image[at + 5] === 0x75 ? hexAt(image, at + 6) : 0;
+  if (unit > 0xdbff || low < 0xdc00 || low > 0xdfff) return -1;
+  copyCodePoint(0x10000 + ((unit - 0xd800) << 10) + (low - 0xdc00), to);
+  return at + 10;
+}
+
+function hexAt(image: Buffer, at: number): number {
+  const text = image.toString("latin1", at, at + 4);
+  return /^[0-9a-fA-F]{4}$/.test(text) ? Number.parseInt(text, 16) : Number.NaN;
+}
+
+function copyCodePoint(point: number, to: CopyText): void {
+  if (point === tab) to.escaped(0x74);
+  else if (point === newline) to.escaped(0x6e);
+  else if (point === 0x0d) to.escaped(0x72);
+  else if (point === backslash) to.escaped(backslash);
+  else to.length += to.bytes.write(String.fromCodePoint(point), to.length, "utf8");
+}

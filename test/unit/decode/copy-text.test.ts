@@ -1,0 +1,152 @@
+import fc from "fast-check";
+import { describe, expect, it } from "vitest";
+import { copyRow, CopyText, verbatim, type CopyForm } from "../../../src/decode/copy-text.ts";
+import {
+  bytesForm,
+  dateForm,
+  decimalForm,
+  momentForm,
+  timeForm,
+  zonedMomentForm,
+} from "../../../src/decode/types/copy-forms.ts";
+
+const escapes: Readonly<Record<string, string>> = {
+  b: "\b",
+  f: "\f",
+  n: "\n",
+  r: "\r",
+  t: "\t",
+  "\\": "\\",
+};
+
+/** A line of COPY's text format, as PostgreSQL documents it. */
+function readLine(line: string): (string | null)[] {
+  return line
+    .split("\t")
+    .map((field) =>
+      field === "\\N" ? null : field.replaceAll(/\\(.)/gs, (_, sign: string) => escapes[sign] ?? sign),
+    );
+}
+
+function written(values: object, form: CopyForm): (string | null)[][] | undefined {
+  const to = new CopyText();
+  const image = Buffer.from(JSON.stringify(values));
+  const forms = Object.keys(values).map(() => form);
+  if (!copyRow(image, forms, 42n, to)) return undefined;
+  const lines = to.bytes.toString("utf8", 0, to.length).split("\n");
+  expect(lines.pop()).toBe("");
+  return lines.map(readLine);
+}
+
+function one(value: unknown, form: CopyForm): string | null | undefined {
+  return written({ a: value }, form)?.[0]?.[0];
+}
+
+const scalar = fc.oneof(
+  fc.string({ unit: "binary" }),
+  fc.string({ unit: fc.constantFrom("\\", '"', "\t", "\n", "\r", "\b", "ä", "😀", "N", ".", "/") }),
+  fc.double({ noNaN: true, noDefaultInfinity: true }),
+  fc.boolean(),
+  fc.constant(null),
+);
+
+describe("copyRow", () => {
+  it("writes any scalar's text so that COPY reads the same, in one line", () => {
+    const row = fc.array(scalar, { minLength: 1, maxLength: 8 });
+    fc.assert(
+      fc.property(row, (values) => {
+        const object = Object.fromEntries(values.map((value, index) => [`c${index}`, value]));
+        const lines = written(object, verbatim);
+        const texts = values.map((value) => (value === null ? null : textOf(value)));
+        const hasZero = texts.some((text) => text?.includes("\0"));
+        if (hasZero) expect(lines).toBeUndefined();
+        else expect(lines).toEqual([[...texts, "42"]]);
+      }),
+      { numRuns: 1000 },
+    );
+  });
+
+  it("reads escaped code points, pairs too, and refuses halves of pairs and zero", () => {
+    const to = new CopyText();
+    const raw = (text: string): boolean => copyRow(Buffer.from(`{"a":"${text}"}`), [verbatim], 1n, to);
+    for (const half of ["\\ud83d", "\\ude00", "\\ud83dx", "\\ud83d\\u0041", "\\u0000", "\\u00zz"])
+      expect(raw(half)).toBe(false);
+    expect(to.length).toBe(0);
+    expect(raw("\\u00e9\\ud83d\\ude00\\u0009\\u005c\\/")).toBe(true);
+    expect(readLine(to.bytes.toString("utf8", 0, to.length - 1))).toEqual(["é😀\t\\/", "1"]);
+  });
+
+  it("leaves out members without a form, and takes all of a refused row back", () => {
+    const to = new CopyText();
+    expect(copyRow(Buffer.from('{"a":1,"b":{"c":[1]},"d":2}'), [verbatim, undefined, verbatim], 9n, to)).toBe(
+      true,
+    );
+    expect(copyRow(Buffer.from('{"a":1,"b":{}}'), [verbatim, verbatim], 9n, to)).toBe(false);
+    expect(to.bytes.toString("utf8", 0, to.length)).toBe("1\t2\t9\n");
+  });
+
+  it("grows with its rows", () => {
+    const to = new CopyText();
+    const long = "x".repeat(300_000);
+    for (let row = 0; row < 3; row++)
+      copyRow(Buffer.from(JSON.stringify({ a: long, b: null })), [verbatim, verbatim], 1n, to);
+    expect(to.bytes.toString("utf8", 0, to.length)).toBe(`${long}\t\\N\t1\n`.repeat(3));
+  });
+});
+
+/** A number's text is JSON's. */
+function textOf(value: string | number | boolean): string {
+  return typeof value === "string" ? value : JSON.stringify(value);
+}
+
+describe("forms", () => {
+  it.each<[string, CopyForm, unknown, string | null | undefined]>([
+    ["a decimal of the column's scale", decimalForm(2), "12.30", "12.30"],
+    ["a decimal finer than the column", decimalForm(2), "12.345", undefined],
+    ["a whole decimal", decimalForm(0), "-7", "-7"],
+    ["a decimal of any scale", decimalForm(undefined), "1.23456789", "1.23456789"],
+    ["Debezium's name of no number", decimalForm(2), "NAN", undefined],
+    ["an exponent", decimalForm(undefined), "1E+5", undefined],
+    ["no decimal at all", decimalForm(undefined), "", undefined],
+    ["a moment", zonedMomentForm, "2024-01-01T18:04:05.678901Z", "2024-01-01T18:04:05.678901Z"],
+    ["a moment before Christ", zonedMomentForm, "-0043-03-15T10:00:00Z", undefined],
+    ["a moment of the year 0", zonedMomentForm, "0000-03-15T10:00:00Z", undefined],
+    ["a moment after the year 9999", zonedMomentForm, "+294276-12-31T23:59:59Z", undefined],
+    ["an endless moment", zonedMomentForm, "infinity", undefined],
+    ["an endless date", dateForm, -2_147_472_692, undefined],
+    ["the last date of four digits", dateForm, 2_932_896, "9999-12-31"],
+    ["the first date of four digits", dateForm, -719_162, "0001-01-01"],
+    ["a date before Christ", dateForm, -735_160, undefined],
+    ["the end of the day", timeForm, 86_400_000_000, "24:00:00"],
+    ["an endless timestamp", momentForm, 9_223_372_036_825_200_000, undefined],
+    ["bytes", bytesForm, "3q2+7w==", "\\xdeadbeef"],
+    ["no bytes", bytesForm, "", "\\x"],
+    ["bytes that are no base64", bytesForm, "3q2", undefined],
+    ["a missing value", decimalForm(2), null, null],
+    ["an object", verbatim, {}, undefined],
+  ])("%s", (_, form, value, text) => {
+    expect(one(value, form)).toBe(text);
+  });
+
+  it("writes timestamps as PostgreSQL prints them, to the microsecond", () => {
+    const micros = fc.integer({ min: Number.MIN_SAFE_INTEGER, max: 9_007_199_254_740_991 });
+    fc.assert(
+      fc.property(micros, (value) => {
+        const text = one(value, momentForm);
+        const [whole = "", fraction = "0"] = (text ?? "").split(".");
+        const seconds = Date.parse(`${whole.replace(" ", "T")}Z`) / 1000;
+        expect(BigInt(seconds) * 1_000_000n + BigInt(fraction.padEnd(6, "0"))).toBe(BigInt(value));
+      }),
+      { numRuns: 1000, examples: [[-1], [0], [86_399_999_999], [9_007_199_254_740_991]] },
+    );
+  });
+
+  it("writes bytes as PostgreSQL reads them", () => {
+    fc.assert(
+      fc.property(fc.uint8Array(), (bytes) => {
+        const text = one(Buffer.from(bytes).toString("base64"), bytesForm);
+        expect(text).toBe(`\\x${Buffer.from(bytes).toString("hex")}`);
+      }),
+    );
+  });
+});
