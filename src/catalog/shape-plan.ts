@@ -1,4 +1,4 @@
-import type { CopyForm } from "../decode/copy-text.ts";
+import { planCopy, type CopyForm, type CopyPlan } from "../decode/copy-text.ts";
 import { SluiceError } from "../errors/sluice-error.ts";
 import type { ReadColumn, ReadTable } from "./read-table.ts";
 
@@ -8,8 +8,8 @@ export interface ShapePlan {
   readonly columns: readonly WrittenColumn[];
   /** Some column of the table has a form for unchanged large values. */
   readonly mayLackValues: boolean;
-  /** How COPY's text is made of the image's members, in their order; undefined: a column's type has no form for it. */
-  readonly copyForms: readonly (CopyForm | undefined)[] | undefined;
+  /** How COPY's text is made of an image; undefined: a column's type has no form for it. */
+  readonly copy: CopyPlan | undefined;
 }
 
 export type WrittenColumn = ReadColumn & { readonly codec: NonNullable<ReadColumn["codec"]> };
@@ -35,7 +35,7 @@ export function planShape(table: ReadTable, names: readonly string[]): ShapePlan
   }
   const mayLackValues = columns.some((column) => column.placeholders.length > 0);
   const copyable = columns.length > 0 && columns.every((column) => column.codec.copy !== undefined);
-  return { table, columns, mayLackValues, copyForms: copyable ? copyForms : undefined };
+  return { table, columns, mayLackValues, copy: copyable ? planCopy(names, copyForms) : undefined };
 }
 
 /** The plan of a delete: nothing but the key's columns. */

@@ -1,4 +1,4 @@
-import { ObjectCursor, skipValue } from "./json-scan.ts";
+import { skipSpace, skipString, skipValue } from "./json-scan.ts";
 
 /**
  * Rows in the text format of PostgreSQL's COPY, made from images as they came. COPY hands each value to its type's own input function,
@@ -12,6 +12,7 @@ const firstSize = 64 * 1024;
 const tab = 0x09;
 const newline = 0x0a;
 const quote = 0x22;
+const colon = 0x3a;
 const backslash = 0x5c;
 const nullStart = 0x6e;
 const letterN = 0x4e;
@@ -42,37 +43,50 @@ export class CopyText {
   }
 }
 
-const cursor = new ObjectCursor();
+/** How a row is made of an image: by its members, in their order. */
+export interface CopyPlan {
+  /** Undefined for a member that is left out. */
+  readonly forms: readonly (CopyForm | undefined)[];
+  /** Bytes from the end of one value to the next: comma, quotes, name and colon, if no white space stands between. */
+  readonly gaps: readonly number[];
+}
+
+export function planCopy(names: readonly string[], forms: readonly (CopyForm | undefined)[]): CopyPlan {
+  return { forms, gaps: names.map((name) => Buffer.byteLength(JSON.stringify(name)) + 2) };
+}
 
 /**
- * Appends a row: the image's values by `forms`, one for each member, undefined for one that is left out; then the position. False, with
- * nothing appended, when a form refuses its value.
+ * Appends a row: the image's values by the plan's forms, then the position. False, with nothing appended, when a form refuses its
+ * value. The image has the names that the plan was made for.
  */
-export function copyRow(
-  image: Buffer,
-  forms: readonly (CopyForm | undefined)[],
-  position: bigint,
-  to: CopyText,
-): boolean {
+export function copyRow(image: Buffer, { forms, gaps }: CopyPlan, position: bigint, to: CopyText): boolean {
   const begun = to.length;
   // Bytes grow by half when they become hexadecimal digits, numbers when they become moments; nothing else does.
   to.reserve(2 * image.length + forms.length * longestMoment + longestPosition);
-  cursor.open(image, 0);
-  for (let index = 0; cursor.next(); index++) {
+  let at = 0;
+  for (let index = 0; index < forms.length; index++) {
     const form = forms[index];
-    const end = form === undefined ? skipValue(image, cursor.valueStart) : form(image, cursor.valueStart, to);
-    if (end < 0) {
+    const from = valueAfter(image, at, gaps[index] ?? 0);
+    at = form === undefined ? skipValue(image, from) : form(image, from, to);
+    if (at < 0) {
       to.length = begun;
       return false;
     }
     if (form !== undefined) to.bytes[to.length++] = tab;
-    cursor.skipTo(end);
   }
   to.ascii(position.toString());
   to.bytes[to.length++] = newline;
   // A Buffer takes no notice of what is written behind its end.
   if (to.length > to.bytes.length) throw new RangeError("a row became longer than there was room for");
   return true;
+}
+
+/** Where the next member's value begins; names are not compared, since the image's shape is known. */
+function valueAfter(image: Buffer, at: number, gap: number): number {
+  const from = at + gap;
+  if (image[from - 1] === colon && image[from - 2] === quote) return from;
+  const name = skipSpace(image, skipSpace(image, at) + 1);
+  return skipSpace(image, skipSpace(image, skipString(image, name)) + 1);
 }
 
 const longestMoment = 32;

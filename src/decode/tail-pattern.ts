@@ -1,4 +1,5 @@
 import type { Envelope } from "./envelope.ts";
+import { FixedText } from "./fixed-text.ts";
 
 /** A member that is a number. It cannot be found inside a string, where a backslash stands before each quote. */
 const numberMember = /"([^"\\]*)":(\d+)(?=[,}])/dg;
@@ -44,10 +45,10 @@ export class TailPattern {
     const texts: FixedText[] = [];
     let from = 0;
     for (const { start, end } of slots) {
-      texts.push(new FixedText(tail.slice(from, start)));
+      texts.push(new FixedText(Buffer.from(tail.slice(from, start), "latin1")));
       from = end;
     }
-    texts.push(new FixedText(tail.slice(from)));
+    texts.push(new FixedText(Buffer.from(tail.slice(from), "latin1")));
     return new TailPattern(
       texts,
       slots.map(({ meaning }) => meaning),
@@ -56,20 +57,21 @@ export class TailPattern {
   }
 
   /** Whether the bytes from `from` to `to` are of this pattern; if so, what they say is put into the envelope. */
-  read(bytes: DataView, from: number, to: number, envelope: Envelope): boolean {
+  read(bytes: Buffer, view: DataView, from: number, to: number, envelope: Envelope): boolean {
     const { texts, meanings } = this;
     let at = from;
     envelope.commitLsn = undefined;
     for (let index = 0; index < texts.length; index++) {
       const text = texts[index];
-      if (text === undefined || !text.standsAt(bytes, at, to)) return false;
+      if (text === undefined || !text.standsAt(bytes, view, at, to)) return false;
       at += text.length;
       if (index === meanings.length) break;
       const start = at;
       let number = 0;
-      for (let digit = digitAt(bytes, at); digit >= 0 && digit <= 9; digit = digitAt(bytes, at)) {
+      for (; at < to; at++) {
+        const digit = (bytes[at] ?? 0) - 0x30;
+        if (digit < 0 || digit > 9) break;
         number = number * 10 + digit;
-        at++;
       }
       // More digits than a float holds exactly: nanoseconds, which nobody asks for, or a log beyond a petabyte.
       const meaning = meanings[index];
@@ -115,37 +117,6 @@ const meanings: ReadonlyMap<string, Meaning> = new Map([
   ["lsn", "position"],
 ]);
 
-/** -48 behind the end. */
-function digitAt(bytes: DataView, at: number): number {
-  return (at < bytes.byteLength ? bytes.getUint8(at) : 0) - 0x30;
-}
-
-/** ASCII text that is compared four bytes at a time. */
-class FixedText {
-  readonly length: number;
-  private readonly words: Int32Array;
-  private readonly rest: Uint8Array;
-
-  constructor(text: string) {
-    const bytes = Buffer.from(text, "latin1");
-    this.length = bytes.length;
-    this.words = Int32Array.from({ length: bytes.length >> 2 }, (_, index) => bytes.readInt32LE(index * 4));
-    this.rest = Uint8Array.from(bytes.subarray(this.words.length * 4));
-  }
-
-  /** Whether it stands at `from` and ends at or before `to`. */
-  standsAt(bytes: DataView, from: number, to: number): boolean {
-    const { words, rest } = this;
-    if (from + this.length > to) return false;
-    for (let index = 0; index < words.length; index++)
-      if (bytes.getInt32(from + index * 4, true) !== words[index]) return false;
-    const restAt = from + words.length * 4;
-    for (let index = 0; index < rest.length; index++)
-      if (bytes.getUint8(restAt + index) !== rest[index]) return false;
-    return true;
-  }
-}
-
 const mostPatterns = 16;
 /** Since a pattern last fitted. */
 const mostMisses = 64;
@@ -153,21 +124,14 @@ const mostMisses = 64;
 /** The patterns met last, the newest first. */
 export class TailPatterns {
   private patterns: TailPattern[] = [];
-  private bytes: Buffer | undefined;
-  private view: DataView = new DataView(new ArrayBuffer(0));
   private misses = 0;
 
   /** Whether one of them fits; if so, the envelope has what it says. */
-  read(bytes: Buffer, from: number, to: number, envelope: Envelope): boolean {
-    // The entries of one read share a buffer.
-    if (bytes !== this.bytes) {
-      this.bytes = bytes;
-      this.view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-    }
-    const { patterns, view } = this;
+  read(bytes: Buffer, view: DataView, from: number, to: number, envelope: Envelope): boolean {
+    const { patterns } = this;
     for (let index = 0; index < patterns.length; index++) {
       const pattern = patterns[index];
-      if (pattern?.read(view, from, to, envelope) !== true) continue;
+      if (pattern?.read(bytes, view, from, to, envelope) !== true) continue;
       this.misses = 0;
       if (index > 0) {
         patterns.splice(index, 1);

@@ -1,5 +1,6 @@
-import { emptyEnvelope, scanShape, type Envelope } from "./envelope.ts";
+import { emptyEnvelope, type Envelope } from "./envelope.ts";
 import { isText, skipValue } from "./json-scan.ts";
+import { ShapePatterns } from "./shape-pattern.ts";
 import { TailPatterns } from "./tail-pattern.ts";
 
 const beforeNull = Buffer.from('{"before":null,"after":');
@@ -17,26 +18,35 @@ const sourceStart = ',"source":{';
 export function scanUsualEnvelope(bytes: Buffer, from = 0, to = bytes.length): Envelope | undefined {
   const afterStart = startOfAfter(bytes, from);
   if (afterStart < 0 || bytes[to - 1] !== 0x7d) return undefined;
+  if (bytes !== viewed) {
+    // The entries of one read share a buffer.
+    viewed = bytes;
+    view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  }
   const envelope = emptyEnvelope();
   let tailStart = afterStart + 4;
   if (bytes[afterStart] !== nullStart) {
     if (bytes[afterStart] !== braceOpen) return undefined;
-    const { shape, end } = scanShape(bytes, afterStart);
+    const { shape, end } = shapes.scan(bytes, view, afterStart);
     envelope.afterStart = afterStart;
     envelope.afterEnd = end;
     envelope.shape = shape;
     tailStart = end;
   }
   if (tailStart >= to) return undefined;
-  if (patterns.read(bytes, tailStart, to, envelope)) return envelope;
+  if (tails.read(bytes, view, tailStart, to, envelope)) return envelope;
   const tail = bytes.toString("latin1", tailStart, to);
   if (!tail.startsWith(sourceStart) || !readTail(tail, envelope)) return undefined;
-  patterns.learn(tail, envelope);
+  tails.learn(tail, envelope);
   return envelope;
 }
 
 /** Shared by all shards: their envelopes are of the same tables. */
-const patterns = new TailPatterns();
+const shapes = new ShapePatterns();
+const tails = new TailPatterns();
+
+let viewed: Buffer | undefined;
+let view: DataView = new DataView(new ArrayBuffer(0));
 
 function startOfAfter(bytes: Buffer, from: number): number {
   if (startsWith(bytes, from, beforeNull)) return from + beforeNull.length;

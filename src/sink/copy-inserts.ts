@@ -31,12 +31,12 @@ export class CopyTrials {
 
   /** The rows as COPY reads them; undefined: they go the other way. */
   textOf(plan: ShapePlan, work: readonly Work[]): CopyText | undefined {
-    if (plan.copyForms === undefined || work.length < fewestRows || this.rest(plan.table.name.id))
+    if (plan.copy === undefined || work.length < fewestRows || this.rest(plan.table.name.id))
       return undefined;
     const text = this.spare.pop() ?? new CopyText();
     text.length = 0;
     for (const { image, position } of work) {
-      if (copyRow(image, plan.copyForms, position, text)) continue;
+      if (copyRow(image, plan.copy, position, text)) continue;
       this.spare.push(text);
       return undefined;
     }

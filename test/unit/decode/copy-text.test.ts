@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { copyRow, CopyText, verbatim, type CopyForm } from "../../../src/decode/copy-text.ts";
+import { copyRow, CopyText, planCopy, verbatim, type CopyForm } from "../../../src/decode/copy-text.ts";
 import {
   bytesForm,
   dateForm,
@@ -31,8 +31,12 @@ function readLine(line: string): (string | null)[] {
 function written(values: object, form: CopyForm): (string | null)[][] | undefined {
   const to = new CopyText();
   const image = Buffer.from(JSON.stringify(values));
-  const forms = Object.keys(values).map(() => form);
-  if (!copyRow(image, forms, 42n, to)) return undefined;
+  const names = Object.keys(values);
+  const plan = planCopy(
+    names,
+    names.map(() => form),
+  );
+  if (!copyRow(image, plan, 42n, to)) return undefined;
   const lines = to.bytes.toString("utf8", 0, to.length).split("\n");
   expect(lines.pop()).toBe("");
   return lines.map(readLine);
@@ -68,7 +72,8 @@ describe("copyRow", () => {
 
   it("reads escaped code points, pairs too, and refuses halves of pairs and zero", () => {
     const to = new CopyText();
-    const raw = (text: string): boolean => copyRow(Buffer.from(`{"a":"${text}"}`), [verbatim], 1n, to);
+    const raw = (text: string): boolean =>
+      copyRow(Buffer.from(`{"a":"${text}"}`), planCopy(["a"], [verbatim]), 1n, to);
     for (const half of ["\\ud83d", "\\ude00", "\\ud83dx", "\\ud83d\\u0041", "\\u0000", "\\u00zz"])
       expect(raw(half)).toBe(false);
     expect(to.length).toBe(0);
@@ -78,18 +83,49 @@ describe("copyRow", () => {
 
   it("leaves out members without a form, and takes all of a refused row back", () => {
     const to = new CopyText();
-    expect(copyRow(Buffer.from('{"a":1,"b":{"c":[1]},"d":2}'), [verbatim, undefined, verbatim], 9n, to)).toBe(
-      true,
-    );
-    expect(copyRow(Buffer.from('{"a":1,"b":{}}'), [verbatim, verbatim], 9n, to)).toBe(false);
+    const without = planCopy(["a", "b", "d"], [verbatim, undefined, verbatim]);
+    expect(copyRow(Buffer.from('{"a":1,"b":{"c":[1]},"d":2}'), without, 9n, to)).toBe(true);
+    const both = planCopy(["a", "b"], [verbatim, verbatim]);
+    expect(copyRow(Buffer.from('{"a":1,"b":{}}'), both, 9n, to)).toBe(false);
     expect(to.bytes.toString("utf8", 0, to.length)).toBe("1\t2\t9\n");
+  });
+
+  it("finds values behind any name, with white space or without", () => {
+    const names = ["a", 'q"', "ä\\", "", "b:", "c"];
+    const object = Object.fromEntries(names.map((name, index) => [name, index]));
+    for (const text of [
+      JSON.stringify(object),
+      JSON.stringify(object, undefined, 1),
+      `{ ${JSON.stringify(object).slice(1)}`,
+    ]) {
+      const to = new CopyText();
+      const plan = planCopy(
+        names,
+        names.map(() => verbatim),
+      );
+      expect(copyRow(Buffer.from(text), plan, 6n, to)).toBe(true);
+      expect(readLine(to.bytes.toString("utf8", 0, to.length - 1))).toEqual([
+        "0",
+        "1",
+        "2",
+        "3",
+        "4",
+        "5",
+        "6",
+      ]);
+    }
   });
 
   it("grows with its rows", () => {
     const to = new CopyText();
     const long = "x".repeat(300_000);
     for (let row = 0; row < 3; row++)
-      copyRow(Buffer.from(JSON.stringify({ a: long, b: null })), [verbatim, verbatim], 1n, to);
+      copyRow(
+        Buffer.from(JSON.stringify({ a: long, b: null })),
+        planCopy(["a", "b"], [verbatim, verbatim]),
+        1n,
+        to,
+      );
     expect(to.bytes.toString("utf8", 0, to.length)).toBe(`${long}\t\\N\t1\n`.repeat(3));
   });
 });

@@ -1,0 +1,38 @@
+import fc from "fast-check";
+import { expect, it } from "vitest";
+import { scanShape } from "../../../src/decode/envelope.ts";
+import { ShapePatterns } from "../../../src/decode/shape-pattern.ts";
+
+const name = fc.oneof(fc.constantFrom("id", "idd", "note", 'no"te', "ä", "", ":", ","), fc.string());
+const value = fc.oneof(fc.string(), fc.double(), fc.constant(null), fc.jsonValue({ maxDepth: 1 }));
+
+/** Images of few shapes, so that most are met again. */
+const images = fc
+  .array(fc.uniqueArray(name, { maxLength: 4 }), { minLength: 1, maxLength: 3 })
+  .chain((shapes) =>
+    fc.array(fc.tuple(fc.constantFrom(...shapes), fc.array(value, { minLength: 4, maxLength: 4 })), {
+      minLength: 2,
+      maxLength: 12,
+    }),
+  );
+
+it("gives the shape and the end that the full scan gives, met before or not", () => {
+  let again = 0;
+  fc.assert(
+    fc.property(images, fc.nat(40), (each, padding) => {
+      const patterns = new ShapePatterns();
+      const seen = new Set<number>();
+      for (const [names, values] of each) {
+        const json = JSON.stringify(Object.fromEntries(names.map((own, index) => [own, values[index]])));
+        const bytes = Buffer.from(`${" ".repeat(padding)}${json},"source":{}`);
+        const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+        const expected = scanShape(bytes, padding);
+        expect(patterns.scan(bytes, view, padding)).toEqual(expected);
+        if (seen.has(expected.shape)) again++;
+        seen.add(expected.shape);
+      }
+    }),
+    { numRuns: 300 },
+  );
+  expect(again).toBeGreaterThan(300);
+});
