@@ -1,5 +1,6 @@
 # sluice, and with `--target demo` the demo's load. Build from this folder: docker build -t sluice .
-FROM node:24-trixie-slim AS build
+# Node is the release that package.json's scripts run with: what was tested is what runs.
+FROM node:24.21.0-trixie-slim AS build
 WORKDIR /app
 COPY package.json package-lock.json ./
 RUN npm ci --no-audit --no-fund
@@ -8,13 +9,13 @@ COPY src src
 RUN npm run build
 
 # In a layer of its own: dependencies change less often than sources.
-FROM node:24-trixie-slim AS dependencies
+FROM node:24.21.0-trixie-slim AS dependencies
 WORKDIR /app
 COPY package.json package-lock.json ./
 RUN npm ci --omit=dev --ignore-scripts --no-audit --no-fund
 
 # The shop's tables and load, as `npm run demo` has them; Node runs TypeScript as it is.
-FROM node:24-trixie-slim AS demo
+FROM node:24.21.0-trixie-slim AS demo
 WORKDIR /app
 COPY --from=dependencies /app/node_modules node_modules
 COPY package.json ./
@@ -22,7 +23,7 @@ COPY demo/load-only.ts demo/load.ts demo/schema.ts demo/
 USER 10001:10001
 ENTRYPOINT ["node", "/app/demo/load-only.ts"]
 
-FROM node:24-trixie-slim
+FROM node:24.21.0-trixie-slim
 LABEL org.opencontainers.image.title="sluice" \
       org.opencontainers.image.description="Carries PostgreSQL changes from Debezium's Redis Streams into a PostgreSQL read database" \
       org.opencontainers.image.licenses="Apache-2.0"

@@ -3,6 +3,8 @@ import { Redis } from "ioredis";
 import pg from "pg";
 import { expect, it } from "vitest";
 import { compareDatabases } from "../../demo/compare.ts";
+import type { PostgresCluster } from "../../demo/local/postgres-cluster.ts";
+import type { RedisServer } from "../../demo/local/redis-server.ts";
 import { markerTable, waitUntilCaughtUp } from "../support/caught-up.ts";
 import { startPipeline } from "../support/pipeline.ts";
 import { runSluice, startSluice } from "../support/sluice-process.ts";
@@ -66,7 +68,13 @@ async function applied(readUrl: string): Promise<Record<string, number>> {
   return Object.fromEntries(rows.map((row) => [row.stream, Number(row.entries)]));
 }
 
-it(`loses and doubles nothing over ${kills} SIGKILLs with restarts of both stores in between (I1, I2, I3)`, async () => {
+/** In turn: shut down in order, and ended as a power cut would. */
+async function restart(server: PostgresCluster | RedisServer, kill: number): Promise<void> {
+  if (kill % 2 === 0) await server.kill();
+  await server.restart();
+}
+
+it(`loses and doubles nothing over ${kills} SIGKILLs with restarts and crashes of both stores in between (I1, I2, I3)`, async () => {
   await using pipeline = await startPipeline({ shards: 4, prepare: before });
   expect(await runSluice(["migrate", "--from-source"], pipeline.environment)).toMatchObject({ code: 0 });
   const environment = { ...pipeline.environment, SLUICE_MEMBER: "survivor", SLUICE_BATCH_ENTRIES: "100" };
@@ -77,8 +85,8 @@ it(`loses and doubles nothing over ${kills} SIGKILLs with restarts of both store
     await using victim = await startSluice(environment);
     await victim.waitReady(30_000);
     await pause(Math.random() * 1500);
-    if (kill % 7 === 0) await pipeline.read.restart();
-    if (kill % 5 === 0) await pipeline.redis.restart();
+    if (kill % 7 === 0) await restart(pipeline.read, kill);
+    if (kill % 5 === 0) await restart(pipeline.redis, kill);
     await pause(Math.random() * 500);
     await victim.kill();
   }

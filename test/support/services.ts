@@ -1,5 +1,6 @@
 import { join } from "node:path";
 import { runToEnd } from "../../demo/local/process.ts";
+import { composeImage } from "./compose-image.ts";
 
 /** A Redis and a PostgreSQL for the live tests, wherever they come from. */
 export interface Services extends AsyncDisposable {
@@ -47,7 +48,7 @@ async function isDockerUp(): Promise<boolean> {
 const containers: Source = {
   async redis() {
     const { GenericContainer } = await import("testcontainers");
-    const container = await new GenericContainer("redis:7")
+    const container = await new GenericContainer(composeImage("redis"))
       .withCommand(["redis-server", "--appendonly", "yes", "--maxmemory-policy", "noeviction"])
       .withExposedPorts(6379)
       .start();
@@ -56,7 +57,7 @@ const containers: Source = {
   },
   async postgres() {
     const { GenericContainer, Wait } = await import("testcontainers");
-    const container = await new GenericContainer("postgres:17")
+    const container = await new GenericContainer(composeImage("read-database"))
       .withEnvironment({ POSTGRES_HOST_AUTH_METHOD: "trust" })
       .withCommand(["postgres", "-c", "wal_level=logical", "-c", "max_connections=200"])
       .withExposedPorts(5432)
