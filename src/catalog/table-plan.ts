@@ -17,26 +17,45 @@ export interface TablePlan {
   /** In the order in which they can run; each stands alone and may be followed by a new plan. */
   readonly steps: readonly Step[];
   readonly problems: readonly Problem[];
+  /** Tables that are not made, or not made whole, because of problems; as SQL writes them. */
+  readonly leftOut: readonly string[];
 }
 
-/** Adds the guard's column to the read database's own tables. */
-export function planPreparation(target: Catalog, filter: TableFilter): TablePlan {
-  const tables = target.tables.filter((table) => filter(table.schema, table.name));
-  return { steps: tables.flatMap(addPosition), problems: [] };
+/**
+ * Adds the guard's column to the read database's own tables: to those that the primary has too, where the primary is known, since no
+ * changes come for any other.
+ */
+export function planPreparation(
+  target: Catalog,
+  filter: TableFilter,
+  source: Catalog | undefined,
+): TablePlan {
+  const sent = source && new Set(wantedTables(source, filter).map(tableSql));
+  const tables = target.tables.filter(
+    (table) => filter(table.schema, table.name) && sent?.has(tableSql(table)) !== false,
+  );
+  return { steps: tables.flatMap(addPosition), problems: [], leftOut: [] };
 }
 
 /**
  * What the read database lacks to hold the primary's tables. Nothing is dropped and no existing column changes. Left out on
  * purpose: foreign keys, secondary unique constraints and triggers, which cannot hold while shards are applied independently;
  * defaults and identity, since rows arrive complete; only what the primary's rows have that are older than a column is its default
- * here, since nothing is published when the column is added. A plan made after its steps ran is empty.
+ * here, since nothing is published when the column is added. A plan made after its steps ran is empty. `unavailable`: extensions
+ * that the read database cannot get now; only the tables that need them are left out.
  */
-export function planTables(source: Catalog, target: Catalog, filter: TableFilter): TablePlan {
-  const wanted = source.tables.filter((table) => table.logged && filter(table.schema, table.name));
-  const types = wanted.length === 0 ? emptyTypePlan : planTypes(source, target, wanted);
+export function planTables(
+  source: Catalog,
+  target: Catalog,
+  filter: TableFilter,
+  unavailable: ReadonlySet<string> = new Set(),
+): TablePlan {
+  const wanted = wantedTables(source, filter);
+  const types = wanted.length === 0 ? emptyTypePlan : planTypes(source, target, wanted, unavailable);
   const existing = new Map(target.tables.map((table) => [tableSql(table), table]));
   const problems = [...types.problems];
   const steps: Step[] = [];
+  const leftOut: string[] = [];
   for (const table of wanted) {
     const found = existing.get(tableSql(table));
     const missing = columnsOf(table).filter(
@@ -45,11 +64,16 @@ export function planTables(source: Catalog, target: Catalog, filter: TableFilter
     const own = missing.flatMap((column) => columnProblems(types, target, table, column));
     problems.push(...own);
     // A type that cannot be made is reported once, at the type.
-    if (own.length > 0 || missing.some((column) => types.blocked.has(column.type.id))) continue;
-    if (found === undefined) steps.push(createTable(types, table));
+    if (own.length > 0 || missing.some((column) => types.isBlocked(column))) leftOut.push(tableSql(table));
+    else if (found === undefined) steps.push(createTable(types, table));
     else steps.push(...addColumns(types, table, missing), ...addPosition(found));
   }
-  return { steps: [...createSchemas(types, wanted, target), ...types.steps, ...steps], problems };
+  return { steps: [...createSchemas(types, wanted, target), ...types.steps, ...steps], problems, leftOut };
+}
+
+/** Unlogged tables never reach the log. */
+function wantedTables(source: Catalog, filter: TableFilter): readonly CatalogTable[] {
+  return source.tables.filter((table) => table.logged && filter(table.schema, table.name));
 }
 
 /** The position is the sink's own, even where the primary is itself a read database. */

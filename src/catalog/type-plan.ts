@@ -2,6 +2,7 @@ import { quoteName } from "../sink/sql.ts";
 import type {
   Catalog,
   CatalogAttribute,
+  CatalogColumn,
   CatalogTable,
   CatalogType,
   Need,
@@ -19,6 +20,8 @@ export interface Step {
   /** What it makes, as SQL writes it. */
   readonly object: string;
   readonly sql: string;
+  /** The extension that it makes. */
+  readonly extension?: string;
 }
 
 /** Something that cannot be created until a person acts. */
@@ -35,8 +38,8 @@ export interface TypePlan {
   readonly schemas: ReadonlySet<string>;
   /** Extension → its schema on the primary and in the read database. */
   readonly extensions: ReadonlyMap<string, { readonly from: string; readonly to: string }>;
-  /** Ids of types that cannot be created now, those built on them included. */
-  readonly blocked: ReadonlySet<string>;
+  /** The column's type, or a type below it, or an extension that its expression needs, cannot be created now. */
+  isBlocked(column: Pick<CatalogColumn, "type" | "needs">): boolean;
   /** The type as the read database writes it: an extension may live in another schema there. */
   typeSql(use: TypeUse): string;
 }
@@ -46,12 +49,20 @@ export const emptyTypePlan: TypePlan = {
   problems: [],
   schemas: new Set(),
   extensions: new Map(),
-  blocked: new Set(),
+  isBlocked: () => false,
   typeSql: (use) => use.sql,
 };
 
-/** The types, and the extensions behind them, that these tables use and the read database lacks. */
-export function planTypes(source: Catalog, target: Catalog, tables: readonly CatalogTable[]): TypePlan {
+/**
+ * The types, and the extensions behind them, that these tables use and the read database lacks. `unavailable`: extensions that
+ * it cannot get now; what needs them is blocked.
+ */
+export function planTypes(
+  source: Catalog,
+  target: Catalog,
+  tables: readonly CatalogTable[],
+  unavailable: ReadonlySet<string>,
+): TypePlan {
   const used = usedTypes(source, tables);
   const columns = tables.flatMap((table) => table.columns);
   const extensions = usedExtensions(source, target, [...used, ...columns]);
@@ -61,23 +72,26 @@ export function planTypes(source: Catalog, target: Catalog, tables: readonly Cat
     if (moved === undefined || !use.sql.startsWith(`${use.schemaSql}.`)) return use.sql;
     return `${quoteName(moved.to)}${use.sql.slice(use.schemaSql.length)}`;
   };
+  const lacks = (needs: readonly Need[]): boolean =>
+    needs.some((need) => need.extension !== null && unavailable.has(need.extension));
   const own = used.filter((type) => type.extension === null);
   const existing = new Map(target.types.map((type) => [typeName(type), type]));
-  const steps = createExtensions(target, extensions);
+  const steps = createExtensions(target, extensions, unavailable);
   const problems: Problem[] = [];
-  const blocked = new Set<string>();
+  const blocked = new Set(used.filter((type) => unavailable.has(type.extension ?? "")).map(({ id }) => id));
   for (const type of own) {
     const found = existing.get(typeName(type));
     const ownProblems = found === undefined ? typeProblems(type, extensions, target) : [];
     problems.push(...ownProblems);
-    const builtOnBlocked = usesOf(type).some((use) => blocked.has(use.id));
+    const builtOnBlocked = usesOf(type).some((use) => blocked.has(use.id)) || lacks(type.needs);
     if (ownProblems.length > 0 || (found === undefined && builtOnBlocked)) blocked.add(type.id);
     else
       steps.push(...(found === undefined ? [createType(type, typeSql)] : extendType(type, found, typeSql)));
   }
   const extensionSchemas = [...extensions.values()].map(({ to }) => to);
   const schemas = new Set([...extensionSchemas, ...own.map((type) => type.schema)]);
-  return { steps, problems, schemas, extensions, blocked, typeSql };
+  const isBlocked: TypePlan["isBlocked"] = (column) => blocked.has(column.type.id) || lacks(column.needs);
+  return { steps, problems, schemas, extensions, isBlocked, typeSql };
 }
 
 /** Every type below the tables' columns, each after the types that it is built on. */
@@ -123,11 +137,17 @@ function usedExtensions(
   );
 }
 
-function createExtensions(target: Catalog, extensions: TypePlan["extensions"]): Step[] {
+function createExtensions(
+  target: Catalog,
+  extensions: TypePlan["extensions"],
+  unavailable: ReadonlySet<string>,
+): Step[] {
   return [...extensions]
+    .filter(([name]) => !unavailable.has(name))
     .filter(([name]) => !target.extensions.some((extension) => extension.name === name))
     .map(([name, { to }]) => ({
       kind: "create extension",
+      extension: name,
       object: quoteName(name),
       sql: `CREATE EXTENSION IF NOT EXISTS ${quoteName(name)} WITH SCHEMA ${quoteName(to)} CASCADE`,
     }));

@@ -9,7 +9,7 @@ import { openPool } from "../sink/connect.ts";
 import { applyMigrations, lockMigrations, migrationScript } from "../sink/migrations.ts";
 
 export interface MigrateOptions {
-  /** Also create what the primary has and the read database lacks. */
+  /** Also create what the primary has and the read database lacks. Without it, a known primary says which tables are prepared. */
   readonly fromSource: boolean;
   /** Print the SQL and change nothing. */
   readonly dryRun: boolean;
@@ -31,8 +31,8 @@ interface Database {
  * Returns the exit code; throws a SluiceError when something could not be done.
  */
 export async function migrate(config: Config, options: MigrateOptions): Promise<number> {
-  const patterns = tableFilter(config.tables);
-  const source = options.fromSource ? await readSource(config) : undefined;
+  const source = options.fromSource || config.sourceUrl !== undefined ? await readSource(config) : undefined;
+  const plan = planner(config, source, options);
   const target: Database = {
     name: "the read database",
     url: config.databaseUrl,
@@ -43,10 +43,7 @@ export async function migrate(config: Config, options: MigrateOptions): Promise<
     await client.query("SET lock_timeout = '30s'");
     if (!options.dryRun) await lockMigrations(client);
     await migrateBookkeeping(client, options);
-    const catalog = await readCatalog(client);
-    const plan =
-      source === undefined ? planPreparation(catalog, patterns) : planTables(source, catalog, patterns);
-    await runPlan(client, plan, options);
+    await migrateTables(client, plan, options);
   });
   return 0;
 }
@@ -73,30 +70,81 @@ async function migrateBookkeeping(client: Client, options: MigrateOptions): Prom
     options.write(`bookkeeping ${version} ${name}`);
 }
 
-async function runPlan(client: Client, plan: TablePlan, options: MigrateOptions): Promise<void> {
-  for (const step of plan.steps) {
+/** The plan for a read database that looks like `target` and cannot get these extensions. */
+type Planner = (target: Catalog, unavailable: ReadonlySet<string>) => TablePlan;
+
+function planner(config: Config, source: Catalog | undefined, options: MigrateOptions): Planner {
+  const patterns = tableFilter(config.tables);
+  return (target, unavailable) =>
+    options.fromSource && source !== undefined
+      ? planTables(source, target, patterns, unavailable)
+      : planPreparation(target, patterns, source);
+}
+
+/** An extension that cannot be created is left to a person, and the rest planned anew without what needs it. */
+async function migrateTables(client: Client, plan: Planner, options: MigrateOptions): Promise<void> {
+  const unavailable = new Map<string, Problem>();
+  for (;;) {
+    const planned = plan(await readCatalog(client), new Set(unavailable.keys()));
+    const refused = await runSteps(client, planned.steps, options);
+    if (refused === undefined) return throwProblems(planned, [...unavailable.values()]);
+    unavailable.set(refused.extension, refused.problem);
+  }
+}
+
+interface RefusedExtension {
+  readonly extension: string;
+  readonly problem: Problem;
+}
+
+/** Ends early at an extension that the read database does not get. */
+async function runSteps(
+  client: Client,
+  steps: readonly Step[],
+  options: MigrateOptions,
+): Promise<RefusedExtension | undefined> {
+  for (const step of steps) {
     if (options.dryRun) options.write(`${step.sql};`);
     else {
-      await runStep(client, step);
+      const refused = await runStep(client, step);
+      if (refused !== undefined) return refused;
       options.write(`${step.kind} ${step.object}`);
     }
   }
-  const [first, ...others] = plan.problems;
-  if (first !== undefined) throw problemError(first, others);
+  return undefined;
 }
 
-async function runStep(client: Client, step: Step): Promise<void> {
+async function runStep(client: Client, step: Step): Promise<RefusedExtension | undefined> {
   try {
     await client.query(step.sql);
+    return undefined;
   } catch (error) {
-    throw mapped(error, "the read database", `cannot ${step.kind} ${step.object}`);
+    const remedy = extensionRemedy(step, stateOf(error));
+    if (step.extension === undefined || remedy === undefined)
+      throw mapped(error, "the read database", `cannot ${step.kind} ${step.object}`);
+    const message = `cannot ${step.kind} ${step.object}: ${reasonOf(error)}`;
+    return { extension: step.extension, problem: { object: step.object, message, remedy } };
   }
 }
 
-function problemError(first: Problem, others: readonly Problem[]): SluiceError {
-  const message = [first, ...others].map((problem) => problem.message).join("; ");
-  const remedy = [...new Set([first, ...others].map((problem) => problem.remedy))].join(" ");
-  return new SluiceError("MIGRATION_FAILED", message, { remedy });
+/** For the errors that only a person mends: no right to create it, or the server does not have it. */
+function extensionRemedy(step: Step, state: string): string | undefined {
+  if (step.extension === undefined) return undefined;
+  if (state === "42501")
+    return `As a superuser of the read database run: ${step.sql}; then sluice migrate again.`;
+  // Undefined file until PostgreSQL 14, a missing feature from 15 on.
+  if (state !== "0A000" && state !== "58P01") return undefined;
+  return `Install the extension ${step.extension} on the read database's server, then run sluice migrate again.`;
+}
+
+function throwProblems(plan: TablePlan, unavailable: readonly Problem[]): void {
+  // An extension that nothing waits for is none.
+  const problems = [...(plan.leftOut.length > 0 ? unavailable : []), ...plan.problems];
+  if (problems.length === 0) return;
+  const leftOut = plan.leftOut.length > 0 ? [`left out: ${plan.leftOut.join(", ")}`] : [];
+  const message = [...problems.map((problem) => problem.message), ...leftOut].join("; ");
+  const remedy = [...new Set(problems.map((problem) => problem.remedy))].join(" ");
+  throw new SluiceError("MIGRATION_FAILED", message, { remedy });
 }
 
 async function withDatabase<Result>(
@@ -136,13 +184,17 @@ function mapped(error: unknown, database: Database["name"], doing: string): Slui
   if (error instanceof SluiceError) return error;
   if (error instanceof TypeError)
     return new SluiceError("INTERNAL", `${doing}: ${error.message}`, { cause: error });
-  const state = error instanceof Error && "code" in error ? String(error.code) : "";
+  const state = stateOf(error);
   const message = `${doing}: ${reasonOf(error)}`;
   if (state === "42501") {
     const remedy = `Run sluice migrate with a role that may do this in ${database}.`;
     return new SluiceError("PERMISSION_DENIED", message, { cause: error, remedy });
   }
   return new SluiceError(codeOf(state), message, { cause: error });
+}
+
+function stateOf(error: unknown): string {
+  return error instanceof Error && "code" in error ? String(error.code) : "";
 }
 
 function codeOf(state: string): ErrorCode {

@@ -111,8 +111,15 @@ function replayFlags(flags: Flags): ReplayCommand {
 
 function addMigrate(program: Command, io: ConsoleIo, finish: Finish): void {
   configured(program.command("migrate"))
-    .description("create or update the bookkeeping schema and prepare the tables of the read database")
-    .option("--from-source", "also create what is missing as it is on the primary (SLUICE_SOURCE_URL)", false)
+    .description(
+      "create or update the bookkeeping schema and add _sluice_lsn to the tables of the read database: to those that the primary " +
+        "has too if SLUICE_SOURCE_URL is set, else to all but those that SLUICE_TABLES excludes",
+    )
+    .option(
+      "--from-source",
+      "also create what is missing as it is on the primary (needs SLUICE_SOURCE_URL)",
+      false,
+    )
     .option("--dry-run", "print the statements, change nothing", false)
     .action(async (flags: Flags) => {
       const fromSource = flags["fromSource"] === true;

@@ -60,8 +60,7 @@ export const options = {
   },
   sourceUrl: {
     type: urlValue(postgres),
-    description:
-      "The primary. Only `migrate --from-source` and `check` read its catalog; `run` never connects to it.",
+    description: "The primary. Only `migrate` and `check` read its catalog; `run` never connects to it.",
     secret: true,
   },
   streams: {

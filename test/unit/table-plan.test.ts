@@ -51,6 +51,7 @@ describe("the plan from the primary", () => {
     expect(planTables(source, catalog({ tables: [table("t", [column("id"), position])] }), every)).toEqual({
       steps: [],
       problems: [],
+      leftOut: [],
     });
   });
 
@@ -147,17 +148,52 @@ describe("the plan from the primary", () => {
         table("c", [column("id")]),
       ],
     });
-    const { steps, problems } = planTables(source, catalog(), every);
+    const { steps, problems, leftOut } = planTables(source, catalog(), every);
     expect(steps.map((step) => step.object)).toEqual(['"public"."c"']);
     expect(problems.map((problem) => problem.object)).toEqual(['"public"."d"', '"public"."a"."g"']);
+    expect(leftOut).toEqual(['"public"."a"', '"public"."b"']);
     expect(problems[0]?.remedy).toContain("function public.tax(numeric)");
     const ready = catalog({ names: new Set(["function public.tax(numeric)"]) });
     expect(planTables(source, ready, every).problems).toEqual([]);
   });
 });
 
+test("without an extension, only what needs it is left out: its types, types built on them, expressions", () => {
+  const citext = { id: "public.citext", sql: "public.citext", schemaSql: "public" };
+  const needs = [{ name: "operator public.=(citext,citext)", extension: "citext" }];
+  const source = catalog({
+    extensions: [{ name: "citext", schema: "public" }],
+    types: [
+      type("public.citext", "base", { extension: "citext" }),
+      type("public.email", "domain", { base: citext }),
+      type("public.checked", "domain", { base: column("", "text").type, needs }),
+    ],
+    tables: [
+      table("a", [column("c", "public.citext")]),
+      table("b", [column("e", "public.email")]),
+      table("c", [column("d", "public.checked")]),
+      table("d", [column("g", "boolean", { generated: "t = 'x'", needs })]),
+      table("e", [column("id")]),
+      table("f", [column("c", "public.citext")]),
+    ],
+  });
+  // A table that has the column already, as text, say, does not need the extension.
+  const target = catalog({ tables: [table("f", [column("c", "text")])] });
+  const plan = planTables(source, target, every, new Set(["citext"]));
+  expect(plan.steps.map((step) => step.object)).toEqual(['"public"."e"', '"public"."f"."_sluice_lsn"']);
+  expect(plan.leftOut).toEqual(["a", "b", "c", "d"].map((name) => `"public"."${name}"`));
+  expect(plan.problems).toEqual([]);
+});
+
+test("with the primary known, only tables that it has too get the position", () => {
+  const target = catalog({ tables: [table("a", []), table("local", []), table("scratch", [])] });
+  const source = catalog({ tables: [table("a", []), table("scratch", [], { logged: false })] });
+  const plan = planPreparation(target, every, source);
+  expect(plan.steps.map((step) => step.object)).toEqual(['"public"."a"."_sluice_lsn"']);
+});
+
 test("without the primary, tables that pass the filter and lack the position get it", () => {
   const target = catalog({ tables: [table("a", []), table("b", [position]), table("c", [])] });
-  const plan = planPreparation(target, tableFilter(["!public.c"]));
+  const plan = planPreparation(target, tableFilter(["!public.c"]), undefined);
   expect(plan.steps.map((step) => step.object)).toEqual(['"public"."a"."_sluice_lsn"']);
 });
