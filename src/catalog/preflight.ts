@@ -9,17 +9,37 @@ export interface ServerFacts {
   /** As server_version_num: 150004 for 15.4. */
   readonly versionNumber: number;
   readonly version: string;
-  readonly walLevel: string;
 }
 
 export async function readServerFacts(database: PreflightDatabase): Promise<ServerFacts> {
   const { rows } = await database.query<ServerFacts>(
-    `SELECT current_setting('server_version_num')::int AS "versionNumber", current_setting('server_version') AS version,
-            current_setting('wal_level') AS "walLevel"`,
+    `SELECT current_setting('server_version_num')::int AS "versionNumber", current_setting('server_version') AS version`,
   );
-  const facts = rows[0];
-  if (facts === undefined) throw new Error("the server did not tell its version");
-  return facts;
+  return onlyRow(rows);
+}
+
+/** What a primary needs to pass its changes on. */
+export interface ReplicationFacts {
+  readonly walLevel: string;
+  readonly maxReplicationSlots: number;
+  readonly maxWalSenders: number;
+  /** Names, of this database. */
+  readonly publications: readonly string[];
+}
+
+export async function readReplicationFacts(database: PreflightDatabase): Promise<ReplicationFacts> {
+  const { rows } = await database.query<ReplicationFacts>(
+    `SELECT current_setting('wal_level') AS "walLevel", current_setting('max_replication_slots')::int AS "maxReplicationSlots",
+            current_setting('max_wal_senders')::int AS "maxWalSenders",
+            ARRAY(SELECT pubname::text FROM pg_publication ORDER BY 1) AS publications`,
+  );
+  return onlyRow(rows);
+}
+
+function onlyRow<Row>(rows: readonly Row[]): Row {
+  const [row] = rows;
+  if (row === undefined) throw new Error("the server did not tell its settings");
+  return row;
 }
 
 /** Whether the role may switch off triggers and foreign keys for its session. Tried, and rolled back. */

@@ -1,6 +1,7 @@
 import {
   domainsOverEnums,
   maySkipTriggers,
+  readReplicationFacts,
   readServerFacts,
   readTableFacts,
   unwritableBookkeeping,
@@ -12,14 +13,16 @@ import type { Config } from "../config/config.ts";
 import { redactText } from "../config/redact.ts";
 import { errorManuals } from "../errors/codes.ts";
 import { SluiceError } from "../errors/sluice-error.ts";
-import { redisWarnings } from "../maintenance/watch.ts";
 import { createStatusSource } from "../pipeline/status.ts";
 import { openPool } from "../sink/connect.ts";
 import { requireSchema } from "../sink/migrations.ts";
 import { statusError } from "../sink/status-store.ts";
 import { openRedis } from "../source/connect.ts";
 import type { StreamRedis } from "../source/ask.ts";
-import { readRedisFacts, readStreamInfo, type RedisFacts } from "../source/stream-info.ts";
+import { readPrivileges } from "../source/privileges.ts";
+import { readRedisFacts, readStreamInfo } from "../source/stream-info.ts";
+import { checkReplication } from "./check-primary.ts";
+import { checkPrivileges, checkRedisFacts, failingWarnings } from "./check-redis.ts";
 import { checkTables, ok, type Finding } from "./check-tables.ts";
 import type { ConsoleIo } from "./console-io.ts";
 import { exitCode } from "./exit-code.ts";
@@ -47,7 +50,12 @@ async function checkRedis(config: Config): Promise<readonly Finding[]> {
   try {
     redis = await openRedis({ url: config.redisUrl, name: "sluice-check" });
     const facts = await readRedisFacts(redis);
-    return [...checkRedisFacts(facts), ...(await checkStreams(redis, config))];
+    const privileges = await readPrivileges(redis, config.streams, config.group);
+    return [
+      ...checkRedisFacts(facts),
+      ...checkPrivileges(privileges),
+      ...(await checkStreams(redis, config)),
+    ];
   } catch (error) {
     return [problem("Redis", error)];
   } finally {
@@ -55,11 +63,8 @@ async function checkRedis(config: Config): Promise<readonly Finding[]> {
   }
 }
 
-/** Warnings with which changes do not get through, or entries may vanish at any time. */
-const failing = new Set(["REDIS_EVICTS", "REDIS_IS_REPLICA"]);
-
 /** Told by the other checks, or natural before `run`. */
-const toldElsewhere = new Set([...failing, "REDIS_NOT_PERSISTENT", "NO_MEMBER", "SHARD_FREE"]);
+const toldElsewhere = new Set([...failingWarnings, "REDIS_NOT_PERSISTENT", "NO_MEMBER", "SHARD_FREE"]);
 
 /** What the pipeline has met so far. Stores that cannot be read are told by their own checks. */
 async function checkPipeline(config: Config): Promise<readonly Finding[]> {
@@ -74,27 +79,6 @@ async function checkPipeline(config: Config): Promise<readonly Finding[]> {
   } finally {
     await source.close();
   }
-}
-
-/** Rewinding needs XGROUP SETID with ENTRIESREAD, which came with 7.0. */
-export function checkRedisFacts(facts: RedisFacts): readonly Finding[] {
-  const findings: Finding[] = [];
-  const [major = 0] = facts.version.split(".").map(Number);
-  const what = `Redis ${facts.version}`;
-  if (major < 7) {
-    findings.push({ level: "fail", what: `${what} is too old`, remedy: "Use Redis 7.0 or later." });
-  } else {
-    findings.push(ok(what));
-  }
-  const warnings = redisWarnings(facts);
-  if (!warnings.some(({ code }) => code === "REDIS_EVICTS")) {
-    findings.push(ok(`Redis maxmemory-policy ${facts.maxmemoryPolicy || "is not told"}`));
-  }
-  if (facts.persistence === "aof") findings.push(ok("Redis keeps an append-only file"));
-  for (const { code, message, remedy } of warnings) {
-    findings.push({ level: failing.has(code) ? "fail" : "warn", what: message, remedy });
-  }
-  return findings;
 }
 
 async function checkStreams(redis: StreamRedis, config: Config): Promise<readonly Finding[]> {
@@ -163,14 +147,7 @@ async function checkSource(url: string, config: Config): Promise<SourceSeen> {
   const pool = openCheckPool(url);
   try {
     const facts = await readServerFacts(pool);
-    const wal: Finding =
-      facts.walLevel === "logical"
-        ? ok("primary: wal_level logical")
-        : {
-            level: "fail",
-            what: `primary: wal_level is ${facts.walLevel}`,
-            remedy: "Set wal_level = logical and restart the primary; Debezium needs it.",
-          };
+    const replication = checkReplication(await readReplicationFacts(pool));
     const includes = tableFilter(config.tables);
     const withoutExcluded = (table: TableFacts): TableFacts => ({
       ...table,
@@ -186,7 +163,7 @@ async function checkSource(url: string, config: Config): Promise<SourceSeen> {
       };
     });
     return {
-      findings: [...serverFindings("primary", facts), wal, ...domains],
+      findings: [...serverFindings("primary", facts), ...replication, ...domains],
       tables: tables.map(withoutExcluded),
     };
   } catch (error) {

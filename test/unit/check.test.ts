@@ -1,6 +1,7 @@
 import { expect, test } from "vitest";
-import type { TableFacts } from "../../src/catalog/preflight.ts";
-import { checkRedisFacts } from "../../src/cli/check.ts";
+import type { ReplicationFacts, TableFacts } from "../../src/catalog/preflight.ts";
+import { checkReplication } from "../../src/cli/check-primary.ts";
+import { checkPrivileges, checkRedisFacts } from "../../src/cli/check-redis.ts";
 import { checkTables, type Finding } from "../../src/cli/check-tables.ts";
 import type { RedisFacts } from "../../src/source/stream-info.ts";
 
@@ -125,4 +126,38 @@ test.each<[string, Partial<RedisFacts>, Finding["level"] | undefined]>([
   const findings = checkRedisFacts({ ...redis, ...difference }).filter(({ level }) => level !== "ok");
   expect(levels(findings)).toEqual(worst === undefined ? [] : [worst]);
   expect(findings.every((finding) => finding.remedy !== undefined)).toBe(true);
+});
+
+test("commands that Redis refuses fail with their streams; a Redis that does not tell is passed over", () => {
+  const refused = [
+    { command: "INFO", streams: [] },
+    { command: "XTRIM", streams: ["cdc.0", "cdc.1"] },
+  ];
+  expect(checkPrivileges({ user: "app", refused })).toMatchObject([
+    { level: "fail", what: "Redis refuses the user app INFO; XTRIM on cdc.0, cdc.1" },
+  ]);
+  expect(levels(checkPrivileges({ user: "app", refused: [] }))).toEqual(["ok"]);
+  expect(checkPrivileges(undefined)).toEqual([]);
+});
+
+const replicating: ReplicationFacts = {
+  walLevel: "logical",
+  maxReplicationSlots: 10,
+  maxWalSenders: 10,
+  publications: ["sluice"],
+};
+
+test.each<[string, Partial<ReplicationFacts>, Finding["level"], string]>([
+  ["whose log does not suffice", { walLevel: "replica" }, "fail", "wal_level is replica"],
+  ["without replication slots", { maxReplicationSlots: 0 }, "fail", "max_replication_slots"],
+  ["without WAL senders", { maxWalSenders: 0 }, "fail", "max_wal_senders"],
+  ["without a publication", { publications: [] }, "warn", "no publication"],
+])("a primary %s is named with its remedy", (_, difference, level, named) => {
+  const findings = checkReplication({ ...replicating, ...difference }).filter((each) => each.level !== "ok");
+  expect(findings).toMatchObject([{ level, what: expect.stringContaining(named) }]);
+  expect(findings[0]?.remedy).toMatch(/\.$/);
+});
+
+test("a primary that passes its changes on is fine", () => {
+  expect(levels(checkReplication(replicating))).toEqual(["ok", "ok"]);
 });
