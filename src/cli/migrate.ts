@@ -154,15 +154,7 @@ async function withDatabase<Result>(
   const pool = openPool({ url: database.url, applicationName: "sluice migrate", max: 1 });
   try {
     const client = await pool.connect().catch((error: unknown) => {
-      throw new SluiceError(
-        "DATABASE_UNAVAILABLE",
-        `cannot connect to ${database.name}: ${reasonOf(error)}`,
-        {
-          place: { option: database.option },
-          remedy: `Check ${database.option}, the network and that PostgreSQL is up.`,
-          cause: error,
-        },
-      );
+      throw cannotConnect(error, database);
     });
     // A connection that breaks between two statements fails the next one; without a listener it would end the process.
     client.on("error", () => undefined);
@@ -177,6 +169,16 @@ async function withDatabase<Result>(
   } finally {
     await pool.end();
   }
+}
+
+function cannotConnect(error: unknown, { name, option }: Database): SluiceError {
+  const message = `cannot connect to ${name}: ${reasonOf(error)}`;
+  const refused = /^(28...|3D000)$/.test(stateOf(error));
+  const remedy = refused
+    ? `Correct user, password and database in ${option}.`
+    : `Check ${option}, the network and that PostgreSQL is up.`;
+  const options = { place: { option }, remedy, cause: error };
+  return new SluiceError(refused ? "DATABASE_REFUSED" : "DATABASE_UNAVAILABLE", message, options);
 }
 
 /** SQLSTATE → code; an error without one came from the connection. */

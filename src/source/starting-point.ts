@@ -22,7 +22,9 @@ export function startingPoint(
   const removed = extent === undefined ? 0n : extent.added - extent.length;
   if (checkpoint.id === undefined) {
     const warning = removed > 0n ? `${removed} entries were removed before the first start` : undefined;
-    return { checkpoint: { id: undefined, entries: removed }, warning };
+    // The same again must be the same object: a place that is put elsewhere counts as progress, and hides the error of a first change.
+    const same = checkpoint.entries === removed;
+    return { checkpoint: same ? checkpoint : { id: undefined, entries: removed }, warning };
   }
   const lastId = extent?.lastId ?? firstEntryId;
   const behind = extent?.firstId === undefined || compareEntryIds(extent.firstId, checkpoint.id) > 0;

@@ -209,6 +209,10 @@ test("errors name the database and what to do", async () => {
   const nowhere = "postgres://nobody@127.0.0.1:1/none";
   const write = (): void => undefined;
   const run = (config: Config) => migrate(config, { fromSource: true, dryRun: false, write });
+  await expect(run(configOf(target.url, `${target.url}_wrong`))).rejects.toMatchObject({
+    code: "DATABASE_REFUSED",
+    place: { option: "SLUICE_SOURCE_URL" },
+  });
   await expect(run(configOf(target.url))).rejects.toMatchObject({ code: "CONFIG_INVALID" });
   await expect(run(configOf(target.url, nowhere))).rejects.toMatchObject({
     code: "DATABASE_UNAVAILABLE",

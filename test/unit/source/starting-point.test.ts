@@ -14,6 +14,13 @@ describe("startingPoint", () => {
     expect(trimmed.warning).toContain("4 entries");
   });
 
+  it("puts no place elsewhere when a shard whose first change failed begins once more", () => {
+    for (const [entries, found] of [[0n, undefined] as const, [4n, extent] as const]) {
+      const before = { id: undefined, entries };
+      expect(startingPoint("s", before, found).checkpoint).toBe(before);
+    }
+  });
+
   it("goes on at the checkpoint, also when all before it was trimmed", () => {
     const checkpoint = { id: "4-0", entries: 4n };
     expect(startingPoint("s", checkpoint, extent).checkpoint).toBe(checkpoint);
