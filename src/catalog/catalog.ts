@@ -7,7 +7,7 @@ import { planKey, planShape, requireKey, type ShapePlan } from "./shape-plan.ts"
 
 /**
  * What the read database's tables look like, read when first needed and again after `forget`. Plans are kept by the
- * fingerprint of the change's column names, so that names are compared once and not for each row.
+ * fingerprints of the change's column names and its key's, so that names are compared once and not for each row.
  */
 export class Catalog {
   private readonly pool: pg.Pool;
@@ -18,7 +18,7 @@ export class Catalog {
 
   /** Changes come in runs of one kind. */
   private last:
-    | (Pick<Change, "table" | "op" | "shape"> & { readonly keyed: boolean; readonly plan: ShapePlan })
+    | (Pick<Change, "table" | "op" | "shape" | "keyShape"> & { readonly plan: ShapePlan })
     | undefined;
 
   constructor(pool: pg.Pool) {
@@ -38,13 +38,13 @@ export class Catalog {
       last?.table === change.table &&
       last.op === change.op &&
       last.shape === change.shape &&
-      last.keyed === (change.key !== undefined)
+      last.keyShape === change.keyShape
     )
       return last.plan;
     const plan = this.tables.get(change.table.id)?.plans.get(planKeyOf(change));
     if (plan === undefined) return undefined;
-    const { table, op, shape, key } = change;
-    this.last = { table, op, shape, keyed: key !== undefined, plan };
+    const { table, op, shape, keyShape } = change;
+    this.last = { table, op, shape, keyShape, plan };
     return plan;
   }
 
@@ -78,10 +78,9 @@ export class Catalog {
   }
 }
 
-function planKeyOf(change: Change): string {
-  return change.op === "t"
-    ? "t"
-    : `${change.op === "d" ? "d" : "i"}${change.key === undefined ? "-" : "k"}${change.shape}`;
+/** The key's names too: the primary may choose another key for the same columns. */
+function planKeyOf({ op, keyShape, shape }: Change): string {
+  return op === "t" ? "t" : `${op === "d" ? "d" : "i"}${keyShape} ${shape}`;
 }
 
 function makePlan(change: Change, table: ReadTable, keyNames: readonly string[] | undefined): ShapePlan {

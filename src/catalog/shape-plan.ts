@@ -1,6 +1,6 @@
 import { planCopy, type CopyForm, type CopyPlan } from "../decode/copy-text.ts";
 import { SluiceError } from "../errors/sluice-error.ts";
-import type { ReadColumn, ReadTable } from "./read-table.ts";
+import { positionColumn, type ReadColumn, type ReadTable } from "./read-table.ts";
 
 /** How images with the same column names are written to one table: the columns of both, generated ones left out. */
 export interface ShapePlan {
@@ -25,6 +25,8 @@ export function planShape(table: ReadTable, names: readonly string[]): ShapePlan
   const columns: WrittenColumn[] = [];
   const copyForms: (CopyForm | undefined)[] = [];
   for (const name of names) {
+    // A primary that is a read database itself has one too; the position here is the sink's own.
+    if (name === positionColumn) continue;
     const column = table.columns.get(name);
     if (column === undefined) {
       const message = `${table.name.id} has no column ${name}`;

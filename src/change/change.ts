@@ -20,6 +20,8 @@ export interface Change {
   readonly image: Buffer | undefined;
   /** Fingerprint of the names of the image's columns, for deletes of the key's. */
   readonly shape: number;
+  /** Fingerprint of the names of the key's columns; 0 without a key. */
+  readonly keyShape: number;
   /** Where the change sits in the primary's log, above the shard's base. */
   readonly position: bigint;
   /** How far the primary had committed before, above the shard's base; among one primary's commits it never falls. */

@@ -87,13 +87,15 @@ export class Decoder {
     const keyed = !isPlaceholder(buffer, key, nullKey);
     const op = operation(envelope);
     const base = this.options.base(entry.id);
+    const keyShape = keyed ? scanShape(buffer, key.start).shape : 0;
     return {
       op,
       table: table.name,
       entryIndex,
       key: keyed ? textOf(buffer, key) : undefined,
       image: op === "d" || op === "t" ? undefined : image(buffer, envelope),
-      shape: op === "d" && keyed ? scanShape(buffer, key.start).shape : envelope.shape,
+      shape: op === "d" && keyed ? keyShape : envelope.shape,
+      keyShape,
       position: base + laterOf(envelope),
       commitLsn: (envelope.commitLsn ?? Number(envelope.position)) + Number(base),
       committedAtMs: envelope.committedAtMs,

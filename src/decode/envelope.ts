@@ -90,7 +90,8 @@ export function scanShape(bytes: Buffer, from: number): { readonly shape: number
   while (cursor.next()) {
     const { nameEnd } = cursor;
     for (let at = cursor.nameStart; at < nameEnd; at++) hash = Math.imul(hash ^ (bytes[at] ?? 0), 0x01000193);
-    hash = Math.imul(hash ^ 0x2c, 0x01000193);
+    // A quote, as it ends the name: it stands in none unescaped, so no two lists of names are alike.
+    hash = Math.imul(hash ^ 0x22, 0x01000193);
     length += nameEnd - cursor.nameStart + 1;
     cursor.skipTo(skipValue(bytes, cursor.valueStart));
   }

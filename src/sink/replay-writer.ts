@@ -114,7 +114,7 @@ export class ReplayWriter {
     const leftOut: Outcome["leftOut"][number][] = [];
     const refused = new Map<string, SluiceError>();
     for (const change of changes) {
-      const shape = `${change.op === "d" || change.op === "t" ? change.op : "i"} ${change.key === undefined} ${change.shape} ${change.table.id}`;
+      const shape = `${change.op === "d" || change.op === "t" ? change.op : "i"} ${change.keyShape} ${change.shape} ${change.table.id}`;
       const plan = refused.get(shape) ?? (await this.planOf(change));
       if (plan instanceof SluiceError) refused.set(shape, plan);
       if (plan instanceof SluiceError) leftOut.push({ change, error: plan });

@@ -120,13 +120,14 @@ export class SecondLook {
 
   /** Undefined when there is no such table any more, and so no row. */
   private async plan({ table, key, position }: MissedDelete): Promise<ShapePlan | undefined> {
+    const { shape } = scanShape(Buffer.from(key), 0);
     const change: Change = {
       op: "d",
       table: parseTableId(table),
       entryIndex: 0,
       key,
       image: undefined,
-      shape: scanShape(Buffer.from(key), 0).shape,
+      ...{ shape, keyShape: shape },
       position: BigInt(position),
       commitLsn: 0,
       committedAtMs: 0,

@@ -86,6 +86,26 @@ it.each(["insert first", "delete first"])(
   },
 );
 
+it("stops at a change by another key, though its columns are those of the changes before", async () => {
+  await using scene = await createScene({ config: { stoppedRetryMs: 100 } });
+  await scene.db.query("CREATE TABLE k (id int PRIMARY KEY, code text, v int, _sluice_lsn bigint)");
+  await using _member = await scene.startMember();
+  await apply(scene, { op: "u", table: "k", key: { id: 1 }, after: { id: 1, code: "x", v: 1 }, lsn: 10 });
+  const rekeyed = { op: "u", table: "k", key: { code: "x" }, after: { id: 1, code: "x", v: 2 } } as const;
+  await scene.redis.xadd(scene.stream, "*", ...fieldsOf({ ...rekeyed, lsn: 20 }));
+  await expect.poll(() => scene.shard(), slow).toMatchObject({ state: "stopped", error: "KEY_MISMATCH" });
+  expect(await scene.db.query("SELECT v FROM k")).toEqual([{ v: 1 }]);
+});
+
+it("copies a primary that is a read database itself, and writes positions of its own", async () => {
+  await using scene = await createScene({});
+  await scene.db.query("CREATE TABLE s (id int PRIMARY KEY, _sluice_lsn bigint)");
+  await using _member = await scene.startMember();
+  const after = { id: 1, _sluice_lsn: 7 };
+  await apply(scene, { op: "c", table: "s", key: { id: 1 }, after, lsn: 10 });
+  expect(await scene.db.query("SELECT id, _sluice_lsn::int FROM s")).toEqual([{ id: 1, _sluice_lsn: 10 }]);
+});
+
 it("tells tables apart whose names have dots", async () => {
   await using scene = await createScene({});
   await scene.db.query(

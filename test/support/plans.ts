@@ -43,7 +43,7 @@ export function change(
     entryIndex: 0,
     key,
     image: op === "d" ? undefined : Buffer.from(JSON.stringify(row)),
-    shape: 1,
+    ...{ shape: 1, keyShape: 1 },
     position: BigInt(position),
     commitLsn: position,
     committedAtMs: 0,

@@ -58,6 +58,28 @@ describe("Decoder", () => {
     expect(new Set([first, third, fourth]).size).toBe(3);
   });
 
+  it("tells one column named a,b from the columns a and b", () => {
+    const rows = [
+      { "a,b": 1, c: 1 },
+      { a: 1, "b,c": 1 },
+      { a: 1, b: 1, c: 1 },
+    ];
+    const { changes } = decode(
+      ...rows.map((after) => entry({ key: { id: 1 }, value: { after, source, op: "c" } })),
+    );
+    expect(new Set(changes.map((change) => change.shape)).size).toBe(3);
+  });
+
+  it("tells keys apart by all their names, and not by their values", () => {
+    const keys = [{ a: 1, b: 2 }, { a: 3, b: "x" }, { a: 1, c: 2 }, { a: 1 }];
+    const { changes } = decode(
+      ...keys.map((key) => entry({ key, value: { after: { a: 1 }, source, op: "u" } })),
+    );
+    const [first, second, third, fourth] = changes.map((change) => change.keyShape);
+    expect(second).toBe(first);
+    expect(new Set([first, third, fourth]).size).toBe(3);
+  });
+
   it("keeps a position above 2^53 exact", () => {
     const value = `{"after":{"id":1},"source":{"schema":"s","table":"t","lsn":9223372036854775807},"op":"r"}`;
     expect(decode(entry({ key: { id: 1 }, value })).changes[0]?.position).toBe(9223372036854775807n);
