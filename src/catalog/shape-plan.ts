@@ -10,6 +10,8 @@ export interface ShapePlan {
   readonly mayLackValues: boolean;
   /** How COPY's text is made of an image; undefined: a column's type has no form for it. */
   readonly copy: CopyPlan | undefined;
+  /** The table has columns that are not written: its own, or such as came since. */
+  readonly leavesColumns: boolean;
 }
 
 export type WrittenColumn = ReadColumn & { readonly codec: NonNullable<ReadColumn["codec"]> };
@@ -26,7 +28,10 @@ export function planShape(table: ReadTable, names: readonly string[]): ShapePlan
   const copyForms: (CopyForm | undefined)[] = [];
   for (const name of names) {
     // A primary that is a read database itself has one too; the position here is the sink's own.
-    if (name === positionColumn) continue;
+    if (name === positionColumn) {
+      copyForms.push(undefined);
+      continue;
+    }
     const column = table.columns.get(name);
     if (column === undefined) {
       const message = `${table.name.id} has no column ${name}`;
@@ -35,9 +40,15 @@ export function planShape(table: ReadTable, names: readonly string[]): ShapePlan
     copyForms.push(column.generated ? undefined : column.codec?.copy);
     if (!column.generated) columns.push(written(table, column));
   }
-  const mayLackValues = columns.some((column) => column.placeholders.length > 0);
   const copyable = columns.length > 0 && columns.every((column) => column.codec.copy !== undefined);
-  return { table, columns, mayLackValues, copy: copyable ? planCopy(names, copyForms) : undefined };
+  const named = new Set(names);
+  return {
+    table,
+    columns,
+    mayLackValues: columns.some((column) => column.placeholders.length > 0),
+    copy: copyable ? planCopy(names, copyForms) : undefined,
+    leavesColumns: [...table.columns.values()].some(({ name, generated }) => !generated && !named.has(name)),
+  };
 }
 
 /** The plan of a delete: nothing but the key's columns. */

@@ -130,6 +130,7 @@ async function runSession(
     });
     const applier = new Applier({
       ...{ pool, catalog, shards, lease, checkpoint, limit: options.limit },
+      position: saved.position,
       progress: observed(progress, succeeded),
     });
     options.reading(stream, reader);

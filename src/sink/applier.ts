@@ -24,6 +24,8 @@ export interface ApplierOptions {
   readonly lease: Lease;
   /** Where the shard stands. */
   readonly checkpoint: Checkpoint;
+  /** The highest position that the shard has written. */
+  readonly position: bigint;
 }
 
 /** Part of a chunk that waits for a connection. */
@@ -43,11 +45,13 @@ export class Applier {
   private readonly horizon = new DatabaseHorizon();
   private readonly trials = new CopyTrials();
   private current: Checkpoint;
+  private position: bigint;
   private begun: () => void = () => undefined;
 
   constructor(options: ApplierOptions) {
     this.options = options;
     this.current = options.checkpoint;
+    this.position = options.position;
   }
 
   get checkpoint(): Checkpoint {
@@ -117,14 +121,14 @@ export class Applier {
     const started = performance.now();
     const changes = chunk.changes.filter((change) => change.entryIndex >= from && change.entryIndex < to);
     const works = await this.works(changes);
-    const folded = fold(works);
+    const folded = fold(works, this.position);
     const next = this.checkpointAt(chunk, from, to);
     const prepared = performance.now();
     const client = await pool.connect();
     this.begun();
     const connected = performance.now();
-    const move = (): Promise<void> =>
-      shards.move(client, lease, this.current, next, batchSummary(changes, to - from));
+    const done = batchSummary(changes, to - from);
+    const move = (): Promise<void> => shards.move(client, lease, this.current, next, done);
     let written: number;
     try {
       written = await commitBatch(client, {
@@ -141,6 +145,7 @@ export class Applier {
       throw error;
     }
     this.current = next;
+    if (done.position > this.position) this.position = done.position;
     const stale = folded.segments.reduce((sum, segment) => sum + segment.work.length, 0) - written;
     progress.batchApplied({
       ...this.summary(chunk, from, to, changes, folded),

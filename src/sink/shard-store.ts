@@ -38,6 +38,12 @@ export interface Checkpoint {
   readonly entries: bigint;
 }
 
+/** The checkpoint, and where the changes up to it lie in the primary's log. */
+export interface SavedPlace extends Checkpoint, LogPlace {
+  /** Highest of all. */
+  readonly position: bigint;
+}
+
 /** What a batch adds to the shard's row. */
 export interface BatchSummary extends LogPlace {
   /** Highest of the batch. */
@@ -134,17 +140,20 @@ export class ShardStore {
     );
   }
 
-  async checkpoint(lease: Lease): Promise<Checkpoint & LogPlace> {
+  async checkpoint(lease: Lease): Promise<SavedPlace> {
     const { pool, pipeline } = this.options;
     const { rows } = await pool.query<CheckpointRow>(
-      `SELECT checkpoint, entries::text, commit_lsn::float8 AS "commitLsn", committed_at_ms::float8 AS "committedAtMs"
+      `SELECT checkpoint, entries::text, position::text, commit_lsn::float8 AS "commitLsn", committed_at_ms::float8 AS "committedAtMs"
        FROM sluice.shard WHERE pipeline = $1 AND stream = $2 AND epoch = $3`,
       [pipeline, lease.stream, lease.epoch],
     );
     const [row] = rows;
     if (row === undefined) throw leaseLost(lease);
     const { commitLsn, committedAtMs } = row;
-    return { id: row.checkpoint ?? undefined, entries: BigInt(row.entries), commitLsn, committedAtMs };
+    return {
+      ...{ id: row.checkpoint ?? undefined, entries: BigInt(row.entries) },
+      ...{ position: BigInt(row.position), commitLsn, committedAtMs },
+    };
   }
 
   /** Streams of earlier generations that may still have to be applied, with their checkpoints. */
@@ -230,6 +239,7 @@ export class ShardStore {
 interface CheckpointRow extends LogPlace {
   readonly checkpoint: string | null;
   readonly entries: string;
+  readonly position: string;
 }
 
 function leaseLost(lease: Lease): SluiceError {
