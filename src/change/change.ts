@@ -22,7 +22,7 @@ export interface Change {
   readonly shape: number;
   /** Fingerprint of the names of the key's columns; 0 without a key. */
   readonly keyShape: number;
-  /** Where the change sits in the primary's log, above the shard's base. */
+  /** Where the change sits in the primary's log, above the shard's base and above snapshots that it is newer than. */
   readonly position: bigint;
   /** How far the primary had committed before, above the shard's base; among one primary's commits it never falls. */
   readonly commitLsn: number;

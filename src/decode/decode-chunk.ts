@@ -5,6 +5,7 @@ import type { SkipReason } from "../observe/progress.ts";
 import type { Entry } from "./entry.ts";
 import { scanEnvelope, scanShape, type Envelope } from "./envelope.ts";
 import { isText } from "./json-scan.ts";
+import type { Positions } from "./positions.ts";
 import { scanUsualEnvelope } from "./usual-envelope.ts";
 
 /** A chunk of entries, decoded up to the first one that cannot be. */
@@ -29,6 +30,8 @@ export interface DecodeOptions {
   readonly includes: (schema: string, table: string) => boolean;
   /** What is added to the position of an entry's change; it never falls from one entry to a later one. */
   readonly base: (entryId: string) => bigint;
+  /** Gives the shard's changes their positions. */
+  readonly positions: Positions;
   /** Refuses a change that cannot come from the same log as those before it. */
   readonly order?: Pick<LogOrder, "admit">;
 }
@@ -70,34 +73,44 @@ export class Decoder {
 
   private decodeEntry(entry: Entry, entryIndex: number): Change | SkipReason {
     const { buffer } = entry;
-    const { key, value, newKey, oldKey } = messageParts(entry);
-    const { nullKey } = this.options;
-    if (isPlaceholder(buffer, value, nullKey)) return "tombstone";
+    const parts = messageParts(entry);
+    const { value } = parts;
+    if (isPlaceholder(buffer, value, this.options.nullKey)) return "tombstone";
     const envelope =
       scanUsualEnvelope(buffer, value.start, value.end) ?? scanEnvelope(buffer, value.start, value.end);
     if (envelope.op === "m") return "logical-message";
     if (!envelope.hasSource) return rejectForeign(envelope);
     const table = this.table(envelope);
-    if (!table.included) return "table-excluded";
-    if (envelope.position === undefined) {
-      throw new SluiceError("POSITION_MISSING", "the change has no position", {
-        place: { table: table.name.id },
-      });
-    }
+    return table.included ? this.changeOf(entry, entryIndex, parts, envelope, table.name) : "table-excluded";
+  }
+
+  private changeOf(
+    { buffer, id }: Entry,
+    entryIndex: number,
+    { key, newKey, oldKey }: MessageParts,
+    envelope: Envelope,
+    table: TableName,
+  ): Change {
+    const { nullKey, positions } = this.options;
+    if (envelope.position === undefined)
+      throw new SluiceError("POSITION_MISSING", "the change has no position", { place: { table: table.id } });
     const keyed = !isPlaceholder(buffer, key, nullKey);
     const op = operation(envelope);
-    const base = this.options.base(entry.id);
     const keyShape = keyed ? scanShape(buffer, key.start).shape : 0;
+    const base = this.options.base(id);
+    const logged = base === 0n ? envelope.position : base + envelope.position;
+    const committed = envelope.commitLsn === undefined ? undefined : envelope.commitLsn + Number(base);
+    const position = positions.of(op, logged, committed);
     return {
       op,
-      table: table.name,
+      table,
       entryIndex,
       key: keyed ? textOf(buffer, key) : undefined,
       image: op === "d" || op === "t" ? undefined : image(buffer, envelope),
       shape: op === "d" && keyed ? keyShape : envelope.shape,
       keyShape,
-      position: base + laterOf(envelope),
-      commitLsn: (envelope.commitLsn ?? Number(envelope.position)) + Number(base),
+      position,
+      commitLsn: committed ?? (position === logged ? Number(logged) : positions.snapshotLsn),
       committedAtMs: envelope.committedAtMs,
       newKey: newKey && textOf(buffer, newKey),
       oldKey: oldKey && textOf(buffer, oldKey),
@@ -117,14 +130,6 @@ export class Decoder {
     this.tables.set(id, table);
     return (this.last = table);
   }
-}
-
-/** A change of a long transaction was logged before commits that a snapshot has seen, and is newer than that snapshot all the same. */
-function laterOf({ position, commitLsn }: Envelope): bigint {
-  const logged = position ?? 0n;
-  if (commitLsn === undefined) return logged;
-  const committed = BigInt(commitLsn);
-  return committed > logged ? committed : logged;
 }
 
 interface DecodedTable {

@@ -1,9 +1,9 @@
 import { SluiceError } from "../errors/sluice-error.ts";
 import type { Change } from "../change/change.ts";
+import type { SeenPlace } from "./positions.ts";
 
-/** The farthest place in the primary's log, and the latest time of a commit there. */
-export interface LogPlace {
-  readonly commitLsn: number;
+/** How far a shard has come in the primary's log, and the latest time of a commit there. */
+export interface LogPlace extends SeenPlace {
   readonly committedAtMs: number;
 }
 
@@ -17,18 +17,22 @@ export interface LogPlace {
  * Place and time are each kept at their highest. A primary notes a commit's time before its place, so of two commits at once the
  * first in the log may have the later time, and its clock may be set back: the newest change's time alone would make what is sent
  * again look later than it.
+ *
+ * The first transaction after a snapshot does not say how far the primary had committed. It counts as committed right behind the
+ * snapshot, wherever it was logged, and its time is not remembered: were it of a restored primary, the next one would tell, also if it
+ * was committed in the same millisecond.
  */
 export class LogOrder {
   private commitLsn: number;
   private committedAtMs: number;
 
-  constructor(applied: LogPlace) {
+  constructor(applied: Pick<LogPlace, "commitLsn" | "committedAtMs">) {
     this.commitLsn = applied.commitLsn;
     this.committedAtMs = applied.committedAtMs;
   }
 
   /** Takes the shard's changes in order. Throws PRIMARY_REWOUND. */
-  admit(change: Pick<Change, "commitLsn" | "committedAtMs" | "table">): void {
+  admit(change: Pick<Change, "op" | "commitLsn" | "committedAtMs" | "table">): void {
     const { commitLsn, committedAtMs } = change;
     if (commitLsn < this.commitLsn) {
       if (committedAtMs <= this.committedAtMs) return;
@@ -38,7 +42,9 @@ export class LogOrder {
         { place: { table: change.table.id } },
       );
     }
+    // Changes of one transaction have one time.
+    if (commitLsn > this.commitLsn || change.op === "r")
+      this.committedAtMs = Math.max(committedAtMs, this.committedAtMs);
     this.commitLsn = commitLsn;
-    this.committedAtMs = Math.max(committedAtMs, this.committedAtMs);
   }
 }

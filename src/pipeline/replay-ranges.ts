@@ -13,6 +13,8 @@ export interface PreparedRange extends ReplayedRange {
   /** Removed before the start, which was accepted. */
   readonly gap: RangeGap | undefined;
   readonly base: (entryId: string) => bigint;
+  /** Highest position of a snapshot's row that the shard has applied. */
+  readonly snapshotPosition: bigint;
   /** What of it there is begins here at the earliest; for the progress. */
   readonly begin: string;
 }
@@ -26,7 +28,8 @@ export async function prepareRanges(
   try {
     const client = await pool.connect();
     await requireSchema(client).finally(() => client.release());
-    const known = new Set([...config.streams, ...(await new ReplayStore(pool, config.pipeline).streams())]);
+    const store = new ReplayStore(pool, config.pipeline);
+    const known = new Set([...config.streams, ...(await store.streams())]);
     const ranges = options.select([...known]);
     const decisions = new DecisionStore(pool, config.pipeline);
     const redis = { url: config.redisUrl, name: `sluice:replay:${config.member}` };
@@ -49,6 +52,7 @@ export async function prepareRanges(
         to: end,
         gap,
         base,
+        snapshotPosition: await store.snapshotPosition(stream),
         begin: compareEntryIds(from, first) < 0 ? first : from,
       });
     }

@@ -4,6 +4,7 @@ import { tableFilter } from "../catalog/table-filter.ts";
 import { compareEntryIds } from "../change/entry-id.ts";
 import { Decoder } from "../decode/decode-chunk.ts";
 import type { Entry } from "../decode/entry.ts";
+import { Positions } from "../decode/positions.ts";
 import { SluiceError } from "../errors/sluice-error.ts";
 import { classify } from "../sink/classify.ts";
 import { countingRows, writingRows } from "../sink/replay-rows.ts";
@@ -127,6 +128,7 @@ class StreamRun {
       nullKey: config.nullKey,
       includes: (schema, table) => carried(schema, table) && chosen(schema, table),
       base: this.range.base,
+      positions: Positions.ofReplay(this.range.snapshotPosition),
     });
   }
 

@@ -4,6 +4,7 @@ import type { Config } from "../config/config.ts";
 import { compareEntryIds, firstEntryId } from "../change/entry-id.ts";
 import { Decoder } from "../decode/decode-chunk.ts";
 import { LogOrder } from "../decode/log-order.ts";
+import { Positions } from "../decode/positions.ts";
 import type { ErrorCode } from "../errors/codes.ts";
 import { SluiceError } from "../errors/sluice-error.ts";
 import type { ProgressListener } from "../observe/progress.ts";
@@ -126,6 +127,7 @@ async function runSession(
       nullKey: options.config.nullKey,
       includes: options.includes,
       base: baseOf(bases),
+      positions: new Positions(saved),
       order: new LogOrder(saved),
     });
     const applier = new Applier({

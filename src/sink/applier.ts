@@ -219,14 +219,16 @@ function countSkips(
 }
 
 function batchSummary(changes: readonly Change[], entries: number): BatchSummary {
-  let [position, commitLsn, committedAtMs] = [0n, 0, 0];
+  let [position, snapshotPosition, commitLsn, committedAtMs] = [0n, 0n, 0, 0];
   for (const change of changes) {
     if (change.position > position) position = change.position;
+    if (change.op === "r" && change.position > snapshotPosition) snapshotPosition = change.position;
     committedAtMs = Math.max(committedAtMs, change.committedAtMs);
     commitLsn = Math.max(commitLsn, change.commitLsn);
   }
   return {
     position,
+    snapshotPosition,
     commitLsn,
     committedAtMs,
     applied: changes.length,

@@ -148,11 +148,13 @@ export class DecisionStore {
     return rowCount === 1;
   }
 
-  /** A shard of a new generation goes on, in the primary's log, where those before it have ended. */
+  /** A shard of a new generation goes on, in the primary's log, where those before it have ended; its keys were theirs. */
   async inheritPlace(lease: Lease): Promise<void> {
     await this.pool.query(
-      `UPDATE sluice.shard s SET commit_lsn = newest.commit_lsn, committed_at_ms = newest.committed_at_ms
-       FROM (SELECT commit_lsn, committed_at_ms FROM sluice.shard WHERE pipeline = $1 AND generation < $4
+      `UPDATE sluice.shard s SET commit_lsn = newest.commit_lsn, committed_at_ms = newest.committed_at_ms,
+         position = highest.position, snapshot_position = highest.snapshot
+       FROM (SELECT max(position) AS position, max(snapshot_position) AS snapshot FROM sluice.shard
+         WHERE pipeline = $1 AND generation < $4) AS highest, (SELECT commit_lsn, committed_at_ms FROM sluice.shard WHERE pipeline = $1 AND generation < $4
          ORDER BY committed_at_ms DESC, commit_lsn DESC LIMIT 1) AS newest
        WHERE s.pipeline = $1 AND s.stream = $2 AND s.epoch = $3 AND s.checkpoint IS NULL`,
       [this.pipeline, lease.stream, lease.epoch, lease.generation],

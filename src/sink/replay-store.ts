@@ -31,6 +31,15 @@ export class ReplayStore {
     return rows.map(({ stream }) => stream);
   }
 
+  /** The highest position of a snapshot's row that the stream's shard has applied. */
+  async snapshotPosition(stream: string): Promise<bigint> {
+    const { rows } = await this.pool.query<{ position: string }>(
+      "SELECT snapshot_position::text AS position FROM sluice.shard WHERE pipeline = $1 AND stream = $2",
+      [this.pipeline, stream],
+    );
+    return BigInt(rows[0]?.position ?? 0);
+  }
+
   async start(record: ReplayRecord): Promise<string> {
     const { stream, from, to, tables, startedBy } = record;
     const { rows } = await this.pool.query<{ id: string }>(

@@ -52,7 +52,10 @@ export interface BatchSummary extends LogPlace {
   readonly skipped: number;
 }
 
-const nothingDone: BatchSummary = { position: 0n, commitLsn: 0, committedAtMs: 0, applied: 0, skipped: 0 };
+const nothingDone: BatchSummary = {
+  ...{ position: 0n, snapshotPosition: 0n, commitLsn: 0, committedAtMs: 0 },
+  ...{ applied: 0, skipped: 0 },
+};
 
 export class ShardStore {
   private readonly options: ShardStoreOptions;
@@ -143,7 +146,8 @@ export class ShardStore {
   async checkpoint(lease: Lease): Promise<SavedPlace> {
     const { pool, pipeline } = this.options;
     const { rows } = await pool.query<CheckpointRow>(
-      `SELECT checkpoint, entries::text, position::text, commit_lsn::float8 AS "commitLsn", committed_at_ms::float8 AS "committedAtMs"
+      `SELECT checkpoint, entries::text, position::text, snapshot_position::text AS "snapshotPosition",
+         commit_lsn::float8 AS "commitLsn", committed_at_ms::float8 AS "committedAtMs"
        FROM sluice.shard WHERE pipeline = $1 AND stream = $2 AND epoch = $3`,
       [pipeline, lease.stream, lease.epoch],
     );
@@ -152,7 +156,8 @@ export class ShardStore {
     const { commitLsn, committedAtMs } = row;
     return {
       ...{ id: row.checkpoint ?? undefined, entries: BigInt(row.entries) },
-      ...{ position: BigInt(row.position), commitLsn, committedAtMs },
+      ...{ position: BigInt(row.position), snapshotPosition: BigInt(row.snapshotPosition) },
+      ...{ commitLsn, committedAtMs },
     };
   }
 
@@ -192,6 +197,7 @@ export class ShardStore {
       text: `WITH moved AS (UPDATE sluice.shard SET checkpoint = $5, entries = entries + $6, position = greatest(position, $7::bigint),
            changes_applied = changes_applied + $8, changes_skipped = changes_skipped + $9,
            commit_lsn = greatest(commit_lsn, $11), committed_at_ms = greatest(committed_at_ms, $12),
+           snapshot_position = greatest(snapshot_position, $13::bigint),
            lease_until = clock_timestamp() + $10 * '1 ms'::interval, state = 'running', last_error = NULL, updated_at = now()
          WHERE pipeline = $1 AND stream = $2 AND epoch = $3 AND checkpoint IS NOT DISTINCT FROM $4 RETURNING 1)
          SELECT 1 / count(*) FROM moved`,
@@ -208,6 +214,7 @@ export class ShardStore {
         leaseMs,
         done.commitLsn,
         done.committedAtMs,
+        done.snapshotPosition.toString(),
       ],
     });
     await moving.catch((error: unknown) => {
@@ -236,10 +243,11 @@ export class ShardStore {
   }
 }
 
-interface CheckpointRow extends LogPlace {
+interface CheckpointRow extends Pick<LogPlace, "commitLsn" | "committedAtMs"> {
   readonly checkpoint: string | null;
   readonly entries: string;
   readonly position: string;
+  readonly snapshotPosition: string;
 }
 
 function leaseLost(lease: Lease): SluiceError {

@@ -12,8 +12,10 @@ interface Raw {
   readonly key: object;
   readonly after?: object;
   readonly lsn: number;
-  /** The last commit before this one. */
-  readonly commit?: number;
+  /** The last commit before this one; null: Debezium does not know. */
+  readonly commit?: number | null;
+  /** When it was committed, after the others. */
+  readonly laterMs?: number;
   readonly headers?: readonly string[];
 }
 
@@ -25,9 +27,11 @@ function fieldsOf({
   after,
   lsn,
   commit = lsn - 1,
+  laterMs = 0,
   headers = [],
 }: Raw): string[] {
-  const source = { ts_ms: 1_700_000_000_000, sequence: `["${commit}","${lsn}"]`, schema, table, lsn };
+  const sequence = JSON.stringify([commit === null ? null : String(commit), String(lsn)]);
+  const source = { ts_ms: 1_700_000_000_000 + laterMs, sequence, schema, table, lsn };
   const value = { before: op === "d" ? key : null, after: after ?? null, source, op };
   return ["key", JSON.stringify(key), "value", JSON.stringify(value), ...headers];
 }
@@ -154,6 +158,38 @@ it("applies what a transaction did that was open while a snapshot was taken (I4)
   await apply(scene, { op: "d", table: "s", key: { id: 2 }, lsn: 410, commit: 600 });
   expect(await scene.db.query("SELECT id, v FROM s")).toEqual([{ id: 1, v: "new" }]);
 });
+
+it.each([
+  ["the first after it, of which no commit is known", null],
+  ["a later one", 600],
+])(
+  "applies what was logged below an initial snapshot and committed behind it, by a new member: %s",
+  async (_, commit) => {
+    await using scene = await createScene({});
+    await scene.db.query("CREATE TABLE s (id int PRIMARY KEY, v text, _sluice_lsn bigint)");
+    const row = (id: number, v: string): Pick<Raw, "table" | "key" | "after"> => ({
+      ...{ table: "s", key: { id }, after: { id, v } },
+    });
+    {
+      await using _member = await scene.startMember();
+      for (const id of [1, 2]) await apply(scene, { op: "r", ...row(id, "old"), lsn: 500, commit: null });
+    }
+    await using member = await scene.startMember();
+    const later = { commit, laterMs: 5 };
+    await apply(scene, { op: "u", ...row(1, "new"), lsn: 400, ...later });
+    await apply(scene, { op: "d", table: "s", key: { id: 2 }, lsn: 410, ...later });
+    await apply(scene, { op: "u", ...row(1, "newer"), lsn: 420, ...later });
+    expect(await scene.db.query("SELECT id, v FROM s")).toEqual([{ id: 1, v: "newer" }]);
+    expect(member.seen.codes).toEqual([]);
+    // A restored primary is noticed all the same.
+    await scene.redis.xadd(
+      scene.stream,
+      "*",
+      ...fieldsOf({ op: "u", ...row(1, "restored"), lsn: 40, laterMs: 6 }),
+    );
+    await expect.poll(() => scene.shard(), slow).toMatchObject({ error: "PRIMARY_REWOUND" });
+  },
+);
 
 it("deletes the old row when a transaction changes a row and then its key, both logged before another's commit", async () => {
   await using scene = await createScene({});

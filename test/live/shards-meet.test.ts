@@ -62,6 +62,8 @@ interface Row {
 interface Step {
   readonly op: "c" | "u" | "d" | "t";
   readonly position: number;
+  /** The last commit before this one. */
+  readonly commit?: number;
   readonly id?: number;
   readonly after?: Row;
   readonly headers?: readonly string[];
@@ -81,8 +83,10 @@ function keyChange(position: number, from: number, row: Row): readonly [Step, St
   ];
 }
 
-function fieldsOf({ op, position, id, after, headers = [] }: Step): string[] {
-  const source = { schema: "public", table: "thing", lsn: position, ts_ms: 1_700_000_000_000 + position };
+function fieldsOf({ op, position, commit, id, after, headers = [] }: Step): string[] {
+  const place = { lsn: position, ts_ms: 1_700_000_000_000 + (commit ?? position) };
+  const sequence = commit === undefined ? null : JSON.stringify([String(commit), String(position)]);
+  const source = { schema: "public", table: "thing", ...place, sequence };
   const image = after && { id: after.id, owner: position, note: after.note, body: after.body ?? "body" };
   const value = { before: op === "d" ? { id } : null, after: image ?? null, source, op };
   const key = id === undefined ? "default" : JSON.stringify({ id });
@@ -252,6 +256,25 @@ it("keeps the newest state where the older insert in another shard comes last", 
   await at.applied();
   await at.lookedAgain();
   expect(await at.rows()).toEqual({ 1: "anew body" });
+});
+
+it("keeps the newest of what one transaction did in two shards while others committed", async () => {
+  await using at = await meeting();
+  const overtaken = (step: Step): Step => ({ ...step, commit: 90 });
+  await at.right(
+    overtaken(update(20, { id: 1, note: "newer" })),
+    overtaken(remove(20, 2)),
+    overtaken(insert(30, { id: 3, note: "anew" })),
+  );
+  await at.applied();
+  await at.left(
+    overtaken(insert(10, { id: 1, note: "older" })),
+    overtaken(insert(10, { id: 2, note: "older" })),
+    overtaken(remove(20, 3)),
+  );
+  await at.applied();
+  await at.lookedAgain();
+  expect(await at.rows()).toEqual({ 1: "newer body", 3: "anew body" });
 });
 
 it("carries large values through a key change whose delete comes first", async () => {

@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { Decoder } from "../../../src/decode/decode-chunk.ts";
+import { Positions } from "../../../src/decode/positions.ts";
 import { entryOf, type Entry } from "../../../src/decode/entry.ts";
 
 const source = {
@@ -24,6 +25,7 @@ function decode(...entries: Entry[]): ReturnType<Decoder["decode"]> {
     nullKey: "default",
     includes: (_, table) => table !== "excluded",
     base: () => 0n,
+    positions: new Positions({ snapshotPosition: 0n, commitLsn: 0 }),
   });
   return decoder.decode(entries);
 }

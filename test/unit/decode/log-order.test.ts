@@ -1,16 +1,18 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
+import type { Operation } from "../../../src/change/change.ts";
 import { LogOrder } from "../../../src/decode/log-order.ts";
 
 const table = { schema: "public", table: "t", id: "public.t" };
 
 interface Committed {
+  readonly op?: Operation;
   readonly commitLsn: number;
   readonly committedAtMs: number;
 }
 
 function admitAll(order: LogOrder, changes: readonly Committed[]): void {
-  for (const change of changes) order.admit({ ...change, table });
+  for (const change of changes) order.admit({ op: "u", ...change, table });
 }
 
 /** Transactions in the order of one primary's commits: neither place nor time falls. */
@@ -49,6 +51,15 @@ describe("LogOrder", () => {
         );
       }),
     );
+  });
+
+  it("takes the first transaction after a snapshot, and still notices that it was a restored primary's", () => {
+    const order = new LogOrder({ commitLsn: 0, committedAtMs: 0 });
+    admitAll(order, [
+      { op: "r", commitLsn: 500, committedAtMs: 1_000 },
+      { commitLsn: 500, committedAtMs: 1_005 },
+    ]);
+    expect(() => admitAll(order, [{ commitLsn: 499, committedAtMs: 1_005 }])).toThrow("earlier in the log");
   });
 
   it("goes on from what was applied before a restart", () => {

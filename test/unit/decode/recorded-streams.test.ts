@@ -4,6 +4,7 @@ import { describe, expect, it } from "vitest";
 import { workOf } from "../../../src/batch/work.ts";
 import type { Change } from "../../../src/change/change.ts";
 import { Decoder } from "../../../src/decode/decode-chunk.ts";
+import { Positions } from "../../../src/decode/positions.ts";
 import { entryOf } from "../../../src/decode/entry.ts";
 import { scanEnvelope } from "../../../src/decode/envelope.ts";
 import { scanUsualEnvelope } from "../../../src/decode/usual-envelope.ts";
@@ -44,7 +45,10 @@ function readRecording(name: string): Recorded[] {
     .split("\n");
   return lines.map((line) => {
     const { stream, id, fields } = JSON.parse(line) as { stream: string; id: string; fields: string[] };
-    const decoder = new Decoder({ stream, nullKey: "default", includes: () => true, base: () => 0n });
+    const decoder = new Decoder({
+      ...{ stream, nullKey: "default", includes: () => true, base: () => 0n },
+      positions: new Positions({ snapshotPosition: 0n, commitLsn: 0 }),
+    });
     const chunk = decoder.decode([
       entryOf(
         id,
