@@ -52,7 +52,7 @@ interface DatabaseError {
  */
 export function classify(error: unknown): Classified {
   if (error instanceof SluiceError) return { reaction: reactionOf(error), error };
-  if (!isDatabaseError(error)) return unreachable(error);
+  if (!isDatabaseError(error)) return isOfConnection(error) ? unreachable(error) : unexpected(error);
   const found = states[error.code] ?? states[error.code.slice(0, 3)] ?? states[error.code.slice(0, 2)];
   const [code, reaction] = found ?? (["INTERNAL", "isolate"] as const);
   const constraint = error.constraint === undefined ? "" : `, constraint ${error.constraint}`;
@@ -91,11 +91,45 @@ function unreachable(error: unknown): Classified {
   };
 }
 
+/** A mistake in the program: trying again would only hide it. */
+function unexpected(error: unknown): Classified {
+  const name = error instanceof Error ? error.name : typeof error;
+  const message = error instanceof Error ? error.message : String(error);
+  return {
+    reaction: "isolate",
+    error: new SluiceError("INTERNAL", `${name}: ${message}`, { cause: error }),
+  };
+}
+
+/** What `pg` and `pg-pool` 8 say of a connection that is lost, not to be had, or garbled; their errors have neither code nor class. */
+const connectionTexts = new RegExp(
+  "^(Connection terminated|Query read timeout|timeout expired|timeout exceeded|Client has encountered a connection error|" +
+    "Client was closed|Cannot use a pool after calling end|The server does not support SSL|There was an error establishing|" +
+    "Received unexpected|received invalid response|Unknown authenticationOk|SASL: )",
+);
+
+/** Codes of Node's own that tell of a socket or of TLS; the others blame an argument. */
+const nodeCodes = /^ERR_(SOCKET|STREAM|SSL|TLS|OSSL)/;
+
+/**
+ * Whether the connection failed rather than the program: the operating system's codes (ECONNRESET), those of TLS
+ * (CERT_HAS_EXPIRED), Node's for sockets, and the driver's texts.
+ */
+function isOfConnection(error: unknown): boolean {
+  if (!(error instanceof Error)) return false;
+  if (connectionTexts.test(error.message)) return true;
+  if ("code" in error && typeof error.code === "string")
+    return !error.code.startsWith("ERR_") || nodeCodes.test(error.code);
+  if (error instanceof AggregateError) return error.errors.some(isOfConnection);
+  return error.cause !== undefined && isOfConnection(error.cause);
+}
+
 function isDatabaseError(error: unknown): error is DatabaseError {
   return (
     error instanceof Error &&
     "code" in error &&
     typeof error.code === "string" &&
-    /^[0-9A-Z]{5}$/.test(error.code)
+    // No class of SQLSTATE begins with E, but EPIPE and others of the operating system do.
+    /^(?!E)[0-9A-Z]{5}$/.test(error.code)
   );
 }
