@@ -68,6 +68,8 @@ function sessionSettings(options: PoolOptions): string {
     extra_float_digits: "1",
     default_transaction_isolation: "read\\ committed",
     bytea_output: "hex",
+    // Debezium sends money as a plain number with a point.
+    lc_monetary: "C",
   };
   if (options.applying === true) Object.assign(settings, applyingSettings);
   else settings["search_path"] = "pg_catalog";

@@ -233,13 +233,26 @@ async function writeUpserts(client: pg.ClientBase, group: Group, horizon: Tombst
     ]);
     if (oldest > newest) return rows(written);
   }
+  const values = [json, positionList, keys(work), table];
+  return writeUnburied(
+    client,
+    group,
+    queryOf(plan, "upsert undeleted", () => upsertUndeletedSql(plan), values),
+  );
+}
+
+/** Inserts, and takes back what met a delete in progress. */
+async function writeUnburied(
+  client: pg.ClientBase,
+  { plan, work }: Group,
+  insert: pg.QueryConfig,
+): Promise<number> {
   const keyList = keys(work);
-  const values = [json, positionList, keyList, table];
   const keyObjects = jsonArray(keyList.map((key) => Buffer.from(key)));
-  const [written, buried] = await Promise.all([
-    run(client, plan, "upsert undeleted", () => upsertUndeletedSql(plan), values),
-    run(client, plan, "buried", () => removeBuriedSql(plan), [keyObjects, keyList, table]),
-  ]);
+  const values = [keyObjects, keyList, plan.table.name.id];
+  // Made before anything is sent: a promise that nobody waits for would end the process if it fails.
+  const remove = queryOf(plan, "buried", () => removeBuriedSql(plan), values);
+  const [written, buried] = await Promise.all([client.query(insert), client.query(remove)]);
   return rows(written) - rows(buried);
 }
 
@@ -256,7 +269,8 @@ async function writePartial(client: pg.ClientBase, { plan, work }: Group): Promi
   return written;
 }
 
-async function writeMoved(client: pg.ClientBase, { plan, work }: Group): Promise<number> {
+async function writeMoved(client: pg.ClientBase, group: Group): Promise<number> {
+  const { plan, work } = group;
   const oldKeys = work.map((each) => each.change.oldKey ?? "");
   const values = [
     imagesWithNulls(work),
@@ -276,7 +290,8 @@ async function writeMoved(client: pg.ClientBase, { plan, work }: Group): Promise
   const codeOf = (row: { readonly waits: boolean }): RowsUnknown["code"] =>
     row.waits ? "KEY_CHANGE_WAITS" : "LARGE_VALUE_UNKNOWN";
   throwUnknown(work, unknown.rows, codeOf);
-  const written = rows(await run(client, plan, "moved", () => movedSql(plan), values));
+  const insert = queryOf(plan, "moved", () => movedSql(plan), values);
+  const written = await writeUnburied(client, group, insert);
   if (written === work.length) return written;
   // What the old key's tombstone had may have gone since.
   const since = await run<{ key: string; waits: boolean }>(

@@ -1,5 +1,6 @@
 import { createServer } from "node:net";
 import { expect, it } from "vitest";
+import { openPool } from "../../src/sink/connect.ts";
 import { openRedis } from "../../src/source/connect.ts";
 import { createScene, holdBatches } from "../support/scene.ts";
 
@@ -53,6 +54,46 @@ it("deletes by a generated key column", async () => {
   expect(await scene.db.query("SELECT id FROM g")).toEqual([{ id: 2 }]);
   await apply(scene, { op: "d", table: "g", key: { id: 2 }, lsn: 20 });
   expect(await scene.db.query("SELECT id FROM g")).toEqual([]);
+});
+
+it("compares generated keys by the change's key where deletes, late changes and unchanged large values need it", async () => {
+  await using scene = await createScene({});
+  await scene.db.query(
+    `CREATE TABLE g (a int, body text, "odd "" name" int GENERATED ALWAYS AS (a * 2) STORED PRIMARY KEY, _sluice_lsn bigint)`,
+  );
+  const idOf = (a: number): object => ({ 'odd " name': a * 2 });
+  const add = (op: "c" | "u", a: number, body: string, lsn: number): Promise<string | null> =>
+    scene.redis.xadd(
+      scene.stream,
+      "*",
+      ...fieldsOf({ op, table: "g", key: idOf(a), after: { a, body }, lsn }),
+    );
+  // In one batch with a newer delete.
+  await add("c", 1, "large", 20);
+  await scene.redis.xadd(scene.stream, "*", ...fieldsOf({ op: "d", table: "g", key: idOf(9), lsn: 30 }));
+  await add("c", 9, "too old", 25);
+  await using member = await scene.startMember();
+  const rows = (): Promise<object[]> => scene.db.query("SELECT a, body FROM g");
+  await expect.poll(rows, slow).toEqual([{ a: 1, body: "large" }]);
+  await apply(scene, {
+    ...{ op: "u", table: "g", key: idOf(1), lsn: 40 },
+    after: { a: 1, body: "__debezium_unavailable_value" },
+  });
+  expect(await rows()).toEqual([{ a: 1, body: "large" }]);
+  expect(await scene.db.query("SELECT _sluice_lsn::int AS lsn FROM g")).toEqual([{ lsn: 40 }]);
+  expect(member.seen.codes).toEqual([]);
+});
+
+it("reads money alike whatever the database's own way of writing it is", async () => {
+  await using scene = await createScene({});
+  // With lc_monetary of most countries 12.34 is read as 1,234.00; which of them are installed differs, so the setting is looked at.
+  await scene.db.query(`ALTER DATABASE ${scene.db.name} SET lc_monetary = 'POSIX'`);
+  const pool = openPool({ url: scene.db.url, applicationName: "test", max: 1 });
+  try {
+    expect((await pool.query("SHOW lc_monetary")).rows).toEqual([{ lc_monetary: "C" }]);
+  } finally {
+    await pool.end();
+  }
 });
 
 it.each(["insert first", "delete first"])(

@@ -211,6 +211,27 @@ it("removes a row in the end that was inserted in another shard, unseen, before 
   expect(await at.rows()).toEqual({});
 });
 
+it("removes a moved row that met its own update and delete in progress in the new key's shard", async () => {
+  await using at = await meeting();
+  const [gone, come] = keyChange(20, 1, { id: 2, note: "moved", body: unchanged });
+  await at.left(
+    insert(5, { id: 2, note: "earlier" }),
+    insert(10, { id: 1, note: "first", body: "large" }),
+    gone,
+  );
+  await at.applied();
+  await at.left(update(25, { id: 2, note: "newer", body: "newer" }));
+  await at.applied();
+  await using deleteHeld = await hold(at.db, "after delete");
+  await at.left(remove(30, 2));
+  await deleteHeld.reached();
+  await at.right(come);
+  await expect.poll(() => waiting(at.db, "transactionid"), slow).toBe(1);
+  await deleteHeld.release();
+  await at.applied();
+  expect(await at.rows()).toEqual({});
+});
+
 it("keeps a row out whose insert comes long after its delete in another shard", async () => {
   await using at = await meeting();
   await at.right(remove(20, 1), insert(15, { id: 3, note: "another" }));

@@ -1,5 +1,5 @@
 import { positionColumn } from "../../catalog/read-table.ts";
-import type { ShapePlan } from "../../catalog/shape-plan.ts";
+import { planKey, type ShapePlan } from "../../catalog/shape-plan.ts";
 import { quoteName, quoteTable } from "../sql.ts";
 import { keyValues, rowsFrom } from "./rows.ts";
 
@@ -8,8 +8,8 @@ import { keyValues, rowsFrom } from "./rows.ts";
  * progress waits for that to commit and then inserts the row, since its snapshot is from before the tombstone. This statement has a
  * later snapshot and sees it. $1 keys as objects, $2 keys as text, $3 table.
  */
-export function removeBuriedSql(shape: ShapePlan): string {
-  const plan = { ...shape, columns: shape.columns.filter(({ name }) => shape.table.key.includes(name)) };
+export function removeBuriedSql({ table }: ShapePlan): string {
+  const plan = planKey(table, table.key);
   const keys = keyValues(plan);
   const same = keys.map(({ column }, index) => `t.${column} = d.k${index}`);
   return (

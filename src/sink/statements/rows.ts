@@ -29,12 +29,23 @@ export function valueOf(plan: ShapePlan, index: number): string {
   return column.codec.expression(`r.c${index}`);
 }
 
-/** SQL for the value of the named column of the key. */
+/**
+ * SQL for the values of the key's columns. Images lack those that the database computes; the key's object, which such statements carry
+ * along as r.k, has them.
+ */
 export function keyValues(plan: ShapePlan): readonly { readonly column: string; readonly value: string }[] {
   return plan.table.key.map((name) => {
     const index = plan.columns.findIndex((column) => column.name === name);
-    return { column: quoteName(name), value: valueOf(plan, index) };
+    return { column: quoteName(name), value: index < 0 ? valueFromKey(plan, name) : valueOf(plan, index) };
   });
+}
+
+function valueFromKey({ table }: ShapePlan, name: string): string {
+  const codec = table.columns.get(name)?.codec;
+  if (codec === undefined) throw new RangeError(`the key's column ${name} cannot be read`);
+  const column = quoteName(name);
+  const record = `json_to_record(r.k::json) AS o(${column} ${codec.recordType})`;
+  return `(SELECT ${codec.expression(`o.${column}`)} FROM ${record})`;
 }
 
 /** The array of images that is a statement's first parameter; sent as it is, without becoming a string. */
