@@ -101,6 +101,8 @@ export interface TableFacts extends TableName {
   readonly hasHeirs: boolean;
   /** Publications that name changes after the partitions. */
   readonly publicationsByPartition: readonly string[];
+  /** Columns outside the key that are GENERATED ALWAYS AS IDENTITY. */
+  readonly identities: readonly string[];
   readonly foreignKeys: readonly string[];
   readonly triggers: readonly string[];
   /** Unique indexes other than the key that are checked at once. */
@@ -167,6 +169,9 @@ SELECT n.nspname AS schema, c.relname AS "table", n.nspname || '.' || c.relname 
   ARRAY(SELECT DISTINCT p.pubname::text FROM pg_publication_tables p, pg_partition_tree(c.oid) t
         JOIN pg_class l ON l.oid = t.relid JOIN pg_namespace ln ON ln.oid = l.relnamespace
         WHERE t.relid <> c.oid AND (p.schemaname, p.tablename) = (ln.nspname, l.relname)) AS "publicationsByPartition",
+  ARRAY(SELECT a.attname::text FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attidentity = 'a' AND NOT a.attisdropped
+        AND NOT EXISTS (SELECT FROM pg_index i WHERE i.indrelid = c.oid AND i.indisprimary
+          AND a.attnum = ANY (i.indkey[0:i.indnkeyatts - 1])) ORDER BY a.attnum) AS identities,
   ARRAY(SELECT conname::text FROM pg_constraint WHERE conrelid = c.oid AND contype = 'f' ORDER BY 1) AS "foreignKeys",
   ARRAY(SELECT tgname::text FROM pg_trigger
         WHERE tgrelid = c.oid AND NOT tgisinternal AND tgenabled <> 'D' ORDER BY 1) AS triggers,

@@ -10,6 +10,8 @@ export interface ReadColumn {
   readonly type: ColumnType;
   /** Computed by the database; never written. */
   readonly generated: boolean;
+  /** GENERATED ALWAYS AS IDENTITY: rows can be inserted with a value of ours, but never updated to one. */
+  readonly identityAlways: boolean;
   readonly codec: ValueCodec | undefined;
   /** JSON texts that stand for an unchanged large value. */
   readonly placeholders: readonly string[];
@@ -29,6 +31,7 @@ export const positionColumn = "_sluice_lsn";
 interface ColumnRow {
   readonly attname: string;
   readonly generated: boolean;
+  readonly identity_always: boolean;
   readonly key_index: number | null;
   readonly type: TypeRow;
   readonly element: TypeRow | null;
@@ -55,7 +58,7 @@ WITH RECURSIVE relation AS (
 ), last AS (
   SELECT DISTINCT ON (attnum) attnum, oid, typmod FROM base ORDER BY attnum, depth DESC
 )
-SELECT a.attname, a.attgenerated <> '' AS generated,
+SELECT a.attname, a.attgenerated <> '' AS generated, a.attidentity = 'a' AS identity_always,
   (SELECT k.n::int FROM pg_catalog.pg_index i, unnest(i.indkey) WITH ORDINALITY AS k(attnum, n)
    WHERE i.indrelid = a.attrelid AND i.indisprimary AND k.attnum = a.attnum AND k.n <= i.indnkeyatts) AS key_index,
   json_build_object('name', t.typname, 'sql', pg_catalog.format_type(l.oid, l.typmod), 'typtype', t.typtype,
@@ -93,6 +96,7 @@ function readColumn(row: ColumnRow): ReadColumn {
     name: row.attname,
     type,
     generated: row.generated,
+    identityAlways: row.identity_always,
     codec: codecFor(type),
     // What is sent as bytes has their placeholder.
     placeholders: placeholdersOf(isOpaque(type) ? { ...type, name: "bytea" } : type),

@@ -51,6 +51,11 @@ export function planShape(table: ReadTable, names: readonly string[]): ShapePlan
   };
 }
 
+/** Columns outside the key whose values cannot change once the row is there. */
+export function fixedColumns({ table, columns }: ShapePlan): readonly WrittenColumn[] {
+  return columns.filter(({ name, identityAlways }) => identityAlways && !table.key.includes(name));
+}
+
 /** The plan of a delete: nothing but the key's columns. */
 export function planKey(table: ReadTable, names: readonly string[]): ShapePlan {
   requireKey(table, names);

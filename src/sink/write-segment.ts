@@ -1,11 +1,12 @@
 import type pg from "pg";
 import type { Segment } from "../batch/fold.ts";
 import type { Work, WorkKind } from "../batch/work.ts";
-import type { ShapePlan } from "../catalog/shape-plan.ts";
+import { fixedColumns, type ShapePlan } from "../catalog/shape-plan.ts";
 import { withNulls } from "../decode/overlay.ts";
 import { SluiceError } from "../errors/sluice-error.ts";
 import type { CopyTrials } from "./copy-inserts.ts";
 import { removeBuriedSql } from "./statements/buried-rows.ts";
+import { changedIdentitySql } from "./statements/changed-identity.ts";
 import { jsonArray } from "./statements/rows.ts";
 import {
   appendSql,
@@ -75,8 +76,27 @@ export async function writeSegment(
   horizon: TombstoneHorizon,
 ): Promise<number> {
   let written = 0;
-  for (const group of groups(segment)) written += await writeGroup(client, group, horizon);
+  for (const group of groups(segment)) {
+    written += await writeGroup(client, group, horizon);
+    if (updates.has(group.kind)) await requireIdentity(client, group);
+  }
   return written;
+}
+
+const updates: ReadonlySet<Group["kind"]> = new Set(["upsert", "partial", "moved"]);
+
+/** Throws IDENTITY_FIXED when a value did not get into its row (I8). */
+async function requireIdentity(client: pg.ClientBase, { plan, work }: Group): Promise<void> {
+  const columns = fixedColumns(plan);
+  const [column] = columns;
+  if (column === undefined) return;
+  const values = [imagesWithNulls(work), positions(work), keys(work)];
+  const changed = await run(client, plan, "identity", () => changedIdentitySql(plan), values);
+  if (rows(changed) === 0) return;
+  const names = columns.map(({ name }) => name).join(", ");
+  throw new SluiceError("IDENTITY_FIXED", `${plan.table.name.id}: the identity of a row changed (${names})`, {
+    place: { table: plan.table.name.id, column: column.name },
+  });
 }
 
 /**
@@ -95,6 +115,7 @@ export function prepareSegment(
       group.kind === "append" ||
       isDelete(group.kind) ||
       (group.kind === "upsert" &&
+        fixedColumns(group.plan).length === 0 &&
         !deletes.has(group.plan.table.name.id) &&
         oldestOf(group.work) > (horizon.known(group.plan.table.name.id) ?? oldestOf(group.work))),
   );

@@ -16,6 +16,7 @@ export function readTable(id: string, columns: Readonly<Record<string, ColumnTyp
       name,
       type,
       generated: false,
+      identityAlways: false,
       codec: codecFor(type),
       placeholders: placeholdersOf(type),
     };

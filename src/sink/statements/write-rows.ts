@@ -23,8 +23,10 @@ function columnsOf(plan: ShapePlan): string {
 }
 
 function onConflict(plan: ShapePlan): string {
-  // The key too: equal keys may be written differently, as 1.0 and 1.00.
-  const assignments = plan.columns.map(({ name }) => `${quoteName(name)} = EXCLUDED.${quoteName(name)}`);
+  // The key too: equal keys may be written differently, as 1.0 and 1.00. Identities, which are integers, may not.
+  const assignments = plan.columns
+    .filter(({ identityAlways }) => !identityAlways)
+    .map(({ name }) => `${quoteName(name)} = EXCLUDED.${quoteName(name)}`);
   return (
     `ON CONFLICT (${plan.table.key.map(quoteName).join(", ")}) DO UPDATE` +
     ` SET ${[...assignments, `${position} = EXCLUDED.${position}`].join(", ")} WHERE ${guard(`EXCLUDED.${position}`)}`
@@ -99,7 +101,7 @@ function valueOrKept(plan: ShapePlan, index: number, kept: (column: ReadColumn) 
 /** Updates that leave out unchanged large values (I7). $1 images, $2 positions, $3 keys, $4 masks. */
 export function partialSql(plan: ShapePlan): string {
   const assignments = plan.columns.map((column, index) =>
-    plan.table.key.includes(column.name)
+    plan.table.key.includes(column.name) || column.identityAlways
       ? []
       : [`${quoteName(column.name)} = ${valueOrKept(plan, index, (kept) => `t.${quoteName(kept.name)}`)}`],
   );
