@@ -14,6 +14,11 @@ interface MissedDelete {
   readonly position: string;
 }
 
+interface Group {
+  readonly plan: ShapePlan;
+  readonly deletes: readonly MissedDelete[];
+}
+
 const mostAtOnce = 1_000;
 /** Of one look; what is left is looked at by the next. */
 const longestMs = 200;
@@ -35,6 +40,8 @@ const nothing: Step = { looked: 0, removed: 0 };
 export class SecondLook {
   private readonly pool: pg.Pool;
   private readonly catalog: Catalog;
+  /** Tables that the role may not write: passed over until the next look, lest they keep the others from theirs. */
+  private refused: readonly string[] = [];
 
   constructor(pool: pg.Pool, catalog: Catalog) {
     this.pool = pool;
@@ -45,6 +52,7 @@ export class SecondLook {
   async look(): Promise<number> {
     const started = performance.now();
     let removed = 0;
+    this.refused = [];
     for (;;) {
       const { rows } = await this.pool.query<{ found: boolean }>(
         "SELECT EXISTS (SELECT FROM sluice.tombstone WHERE missed IS NOT NULL) AS found",
@@ -82,15 +90,44 @@ export class SecondLook {
     if (lock.rows[0]?.mine !== true) return nothing;
     const due = await client.query<MissedDelete>(
       `SELECT table_name AS table, key, position::text FROM sluice.tombstone
-       WHERE missed <> '0' AND missed <= pg_snapshot_xmin(pg_current_snapshot()) ORDER BY table_name, key LIMIT $1`,
-      [mostAtOnce],
+       WHERE missed <> '0' AND missed <= pg_snapshot_xmin(pg_current_snapshot()) AND table_name <> ALL ($2)
+       ORDER BY table_name, key LIMIT $1`,
+      [mostAtOnce, [...this.refused]],
     );
     let removed = 0;
-    for (const [plan, deletes] of await this.byPlan(due.rows)) {
-      removed += await deleteAgain(client, plan, deletes);
-    }
-    await this.mark(client, due.rows);
+    for (const group of await this.byPlan(due.rows)) removed += await this.deleteAgain(client, group);
+    await this.mark(
+      client,
+      due.rows.filter(({ table }) => !this.refused.includes(table)),
+    );
     return { looked: due.rows.length, removed };
+  }
+
+  /**
+   * A table that is no longer as it was planned is planned anew. Keys that fit it no more have no row; a failure of one must not
+   * keep the others from their look, so they are then done one by one, without harm.
+   */
+  private async deleteAgain(client: pg.PoolClient, group: Group, fresh = true): Promise<number> {
+    const { plan, deletes } = group;
+    await client.query("SAVEPOINT deletes");
+    try {
+      return await deletePlanned(client, plan, deletes);
+    } catch (error) {
+      if (!isOfTable(error)) throw error;
+      await client.query("ROLLBACK TO deletes");
+      if (error.code === notPermitted) {
+        this.refused = [...this.refused, plan.table.name.id];
+        return 0;
+      }
+      if (fresh) this.catalog.forget();
+      else if (deletes.length === 1) return 0;
+    }
+    const parts = fresh ? [deletes] : deletes.map((each) => [each]);
+    let removed = 0;
+    for (const part of parts) {
+      for (const each of await this.byPlan(part)) removed += await this.deleteAgain(client, each, false);
+    }
+    return removed;
   }
 
   /** Those that were looked at are done; those whose delete has committed since are due once all that run now have ended. */
@@ -106,16 +143,16 @@ export class SecondLook {
     );
   }
 
-  private async byPlan(deletes: readonly MissedDelete[]): Promise<Map<ShapePlan, MissedDelete[]>> {
-    const plans = new Map<ShapePlan, MissedDelete[]>();
+  private async byPlan(deletes: readonly MissedDelete[]): Promise<readonly Group[]> {
+    const groups = new Map<ShapePlan, MissedDelete[]>();
     for (const each of deletes) {
       const plan = await this.plan(each);
       if (plan === undefined) continue;
-      const group = plans.get(plan);
-      if (group === undefined) plans.set(plan, [each]);
+      const group = groups.get(plan);
+      if (group === undefined) groups.set(plan, [each]);
       else group.push(each);
     }
-    return plans;
+    return [...groups].map(([plan, group]) => ({ plan, deletes: group }));
   }
 
   /** Undefined when there is no such table any more, and so no row. */
@@ -143,29 +180,26 @@ export class SecondLook {
   }
 }
 
-/** Keys that no longer fit the table's columns, which were changed since, have no row: they are done one by one, without harm. */
-async function deleteAgain(
+async function deletePlanned(
   client: pg.PoolClient,
   plan: ShapePlan,
   deletes: readonly MissedDelete[],
 ): Promise<number> {
   const keys = jsonArray(deletes.map(({ key }) => Buffer.from(key)));
   const positions = `{${deletes.map(({ position }) => position).join(",")}}`;
-  await client.query("SAVEPOINT deletes");
-  try {
-    return (await client.query(deleteAgainSql(plan), [keys, positions])).rowCount ?? 0;
-  } catch (error) {
-    if (!isDataError(error)) throw error;
-    await client.query("ROLLBACK TO deletes");
-    if (deletes.length === 1) return 0;
-    let removed = 0;
-    for (const each of deletes) removed += await deleteAgain(client, plan, [each]);
-    return removed;
-  }
+  return (await client.query(deleteAgainSql(plan), [keys, positions])).rowCount ?? 0;
 }
 
-function isDataError(error: unknown): boolean {
-  return error instanceof Error && "code" in error && String(error.code).startsWith("22");
+const notPermitted = "42501";
+
+/** The statement or its values do not fit the table. */
+function isOfTable(error: unknown): error is Error & { readonly code: string } {
+  return (
+    error instanceof Error &&
+    "code" in error &&
+    typeof error.code === "string" &&
+    /^(22|42)[0-9A-Z]{3}$/.test(error.code)
+  );
 }
 
 /** A lock that was not to be had in time, a deadlock. */
