@@ -6,7 +6,7 @@ import { mayHoldPlaceholder } from "../decode/placeholder.ts";
 /**
  * What a change asks of the read database.
  * `upsert`: the whole row is known. `partial`: an update that leaves out unchanged large values. `moved`: the insert half of a
- * key change that leaves them out; the old key's tombstone has them. `append`: a row of a table without a key.
+ * key change that leaves them out; the old key's delete saved them. `append`: a row of a table without a key.
  */
 export type WorkKind = "upsert" | "partial" | "moved" | "append" | "delete" | "truncate";
 

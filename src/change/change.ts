@@ -24,6 +24,8 @@ export interface Change {
   readonly keyShape: number;
   /** Where the change sits in the primary's log, above the shard's base and above snapshots that it is newer than. */
   readonly position: bigint;
+  /** Where it was logged itself, whatever the base: the two halves of a key change share that, and no other change of their keys does. */
+  readonly logged: bigint;
   /** How far the primary had committed before, above the shard's base; among one primary's commits it never falls. */
   readonly commitLsn: number;
   /** Commit time at the primary in milliseconds, or 0. */

@@ -110,6 +110,7 @@ export class Decoder {
       shape: op === "d" && keyed ? keyShape : envelope.shape,
       keyShape,
       position,
+      logged,
       commitLsn: committed ?? (position === logged ? Number(logged) : positions.snapshotLsn),
       committedAtMs: envelope.committedAtMs,
       newKey: newKey && textOf(buffer, newKey),

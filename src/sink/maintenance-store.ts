@@ -17,6 +17,14 @@ export interface ShardRecord {
 /** Rows of one prune statement. */
 const mostPruned = 10_000;
 
+/** What deletes leave behind: their positions, and for key changes the row's large values. */
+export type Prunable = "tombstone" | "saved_image";
+
+const prunable: Readonly<Record<Prunable, { readonly time: string; readonly condition: string }>> = {
+  tombstone: { time: "deleted_at", condition: "missed IS NULL" },
+  saved_image: { time: "saved_at", condition: "true" },
+};
+
 /** Statements of maintenance, on connections that carry no batches. */
 export class MaintenanceStore {
   private readonly pool: pg.Pool;
@@ -89,19 +97,23 @@ export class MaintenanceStore {
   }
 
   /**
-   * Removes tombstones older than both times, oldest first, at most ten thousand. Rows that a batch holds are passed over, so a batch
-   * never waits in a circle with it; one member does it at a time. Zero while another pipeline uses the tables: its streams
-   * may still hold what contradicts them. A delete that is to be looked at again keeps its tombstone.
+   * Removes what deletes left behind and is older than both times, oldest first, at most ten thousand. Rows that a batch holds are passed
+   * over, so a batch never waits in a circle with it; one member does it at a time. Zero while another pipeline uses the tables: its
+   * streams may still hold what contradicts them. A delete that is to be looked at again keeps its tombstone.
    */
-  async prune(olderThan: { readonly ageSeconds: number; readonly beforeMs: number }): Promise<number> {
+  async prune(
+    what: Prunable,
+    olderThan: { readonly ageSeconds: number; readonly beforeMs: number },
+  ): Promise<number> {
+    const { time, condition } = prunable[what];
     const { rowCount } = await this.pool.query(
-      `WITH turn AS MATERIALIZED (SELECT pg_try_advisory_xact_lock(hashtext('sluice.tombstone')) AS mine)
-       DELETE FROM sluice.tombstone WHERE ctid = ANY (ARRAY(
-         SELECT ctid FROM sluice.tombstone
-         WHERE (SELECT mine FROM turn) AND missed IS NULL
-           AND deleted_at < least(now() - $2 * interval '1 second', to_timestamp($3 / 1000.0))
+      `WITH turn AS MATERIALIZED (SELECT pg_try_advisory_xact_lock(hashtext('sluice.${what}')) AS mine)
+       DELETE FROM sluice.${what} WHERE ctid = ANY (ARRAY(
+         SELECT ctid FROM sluice.${what}
+         WHERE (SELECT mine FROM turn) AND ${condition}
+           AND ${time} < least(now() - $2 * interval '1 second', to_timestamp($3 / 1000.0))
            AND NOT EXISTS (SELECT FROM sluice.shard WHERE pipeline <> $1 AND retired_at IS NULL)
-         ORDER BY deleted_at LIMIT ${mostPruned} FOR UPDATE SKIP LOCKED))`,
+         ORDER BY ${time} LIMIT ${mostPruned} FOR UPDATE SKIP LOCKED))`,
       [this.pipeline, olderThan.ageSeconds, olderThan.beforeMs],
     );
     return rowCount ?? 0;

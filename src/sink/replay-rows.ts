@@ -166,6 +166,7 @@ async function waitingRows(client: pg.ClientBase, works: readonly Work[]): Promi
     keys(works),
     masks(works),
     oldKeys,
+    `{${works.map(({ change }) => change.logged).join(",")}}`,
     plan.table.name.id,
   ];
   const { rows } = await client.query<{ key: string; waits: boolean }>(waitingRowsSql(plan), values);

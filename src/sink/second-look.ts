@@ -166,6 +166,7 @@ export class SecondLook {
       image: undefined,
       ...{ shape, keyShape: shape },
       position: BigInt(position),
+      logged: BigInt(position),
       commitLsn: 0,
       committedAtMs: 0,
       newKey: undefined,

@@ -11,6 +11,7 @@ import { jsonArray } from "./statements/rows.ts";
 import {
   appendSql,
   deleteSql,
+  moveAwaySql,
   movedSql,
   partialSql,
   truncateSqls,
@@ -147,12 +148,7 @@ function prepareStatement({ plan, work, kind }: Group, horizon: TombstoneHorizon
   const table = plan.table.name.id;
   if (kind !== "append") sortByKey(work);
   if (isDelete(kind)) {
-    const query = queryOf(plan, kind, () => deleteSql(plan, { images: kind === "moved-delete" }), [
-      images(work),
-      positions(work),
-      keys(work),
-      table,
-    ]);
+    const query = deletion({ plan, work, kind });
     for (const each of work) horizon.raise(table, each.position);
     return async (client) => {
       await client.query(query);
@@ -167,6 +163,13 @@ function prepareStatement({ plan, work, kind }: Group, horizon: TombstoneHorizon
     const [written] = await Promise.all([client.query(query), horizon.require(client, table, oldest)]);
     return rows(written);
   };
+}
+
+function deletion({ plan, work, kind }: Group): pg.QueryConfig {
+  const [values, table] = [[images(work), positions(work), keys(work)], plan.table.name.id];
+  return kind === "moved-delete"
+    ? queryOf(plan, kind, () => moveAwaySql(plan), [...values, logged(work), table])
+    : queryOf(plan, kind, () => deleteSql(plan), [...values, table]);
 }
 
 function isDelete(kind: Group["kind"]): boolean {
@@ -222,9 +225,7 @@ async function writeGroup(client: pg.ClientBase, group: Group, horizon: Tombston
     case "delete":
     case "moved-delete": {
       for (const each of work) horizon.raise(table, each.position);
-      const options = { images: kind === "moved-delete" };
-      const values = [images(work), positions(work), keys(work), table];
-      await run(client, plan, kind, () => deleteSql(plan, options), values);
+      await client.query(deletion(group));
       return work.length;
     }
     case "partial":
@@ -299,6 +300,7 @@ async function writeMoved(client: pg.ClientBase, group: Group): Promise<number> 
     keys(work),
     masks(work),
     oldKeys,
+    logged(work),
     plan.table.name.id,
   ];
   const unknown = await run<{ key: string; waits: boolean }>(
@@ -314,7 +316,7 @@ async function writeMoved(client: pg.ClientBase, group: Group): Promise<number> 
   const insert = queryOf(plan, "moved", () => movedSql(plan), values);
   const written = await writeUnburied(client, group, insert);
   if (written === work.length) return written;
-  // What the old key's tombstone had may have gone since.
+  // What was saved may have gone since.
   const since = await run<{ key: string; waits: boolean }>(
     client,
     plan,
@@ -363,6 +365,11 @@ function imagesWithNulls(work: readonly Work[]): Buffer {
 /** A bigint[] as PostgreSQL writes it; the driver would look at each element by itself. */
 function positions(work: readonly Work[]): string {
   return `{${work.map((each) => each.position.toString()).join(",")}}`;
+}
+
+/** Where the changes were logged themselves, as a bigint[]. */
+function logged(work: readonly Work[]): string {
+  return `{${work.map(({ change }) => change.logged).join(",")}}`;
 }
 
 function keys(work: readonly Work[]): string[] {

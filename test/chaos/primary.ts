@@ -27,7 +27,7 @@ export class Primary {
   /** By number. */
   readonly eventLog: Tally[] = [];
   private readonly random: Random;
-  /** A key that was changed away from never comes back: its tombstone has to keep the large value until the other shard has it. */
+  /** A key that was changed away from never comes back. */
   private readonly documentIds = Array.from({ length: documents }, (_, index) => index);
   private nextDocument = documents;
   private lsn = 1_000_000;

@@ -162,7 +162,7 @@ it("retires an earlier generation's shard, and removes its stream once nobody ow
   expect(await redis.exists(stream)).toBe(0);
 });
 
-it("prunes tombstones that no entry left in any stream can contradict, and no others", async () => {
+it("prunes tombstones and saved images that no entry left in any stream can contradict, and no others", async () => {
   await using kept = await createKeptStream();
   const { db } = kept;
   await kept.add(5, 2 * hour);
@@ -173,12 +173,22 @@ it("prunes tombstones that no entry left in any stream can contradict, and no ot
        ('public.a', 'a old', 1, now() - interval '4 hours', NULL), ('public.a', 'b missed', 1, now() - interval '4 hours', '5'),
        ('public.a', 'c too near to the entries', 1, now() - interval '170 minutes', NULL), ('public.a', 'd young', 1, now(), NULL)`,
   );
+  const images = async (): Promise<string[]> =>
+    (await db.query<{ key: string }>("SELECT key FROM sluice.saved_image ORDER BY key")).map(
+      ({ key }) => key,
+    );
+  await db.query(
+    `INSERT INTO sluice.saved_image (table_name, key, position, logged, saved_at) VALUES
+       ('public.a', 'a old', 1, 1, now() - interval '4 hours'), ('public.a', 'c too near', 1, 1, now() - interval '170 minutes')`,
+  );
   await db.query("INSERT INTO sluice.shard (pipeline, stream) VALUES ('another', 'cdc.0')");
   await kept.maintenance().maintenance.round();
   expect(await tombstones()).toHaveLength(4);
+  expect(await images()).toHaveLength(2);
   await db.query("DELETE FROM sluice.shard WHERE pipeline = 'another'");
   await kept.maintenance().maintenance.round();
   expect(await tombstones()).toEqual(["b missed", "c too near to the entries", "d young"]);
+  expect(await images()).toEqual(["c too near"]);
 });
 
 it("tells of another Redis server, of forgotten streams and of entries deleted unapplied, once each", async () => {

@@ -436,7 +436,7 @@ test("a row that is being deleted while an old insert of it is replayed does not
   expect(JSON.parse(out).tables).toMatchObject([{ written: 0, stale: 1 }]);
 });
 
-test("a key change is restored from the old key's tombstone, and not once its new row was deleted", async () => {
+test("a key change is restored from what the old key's delete saved, and not once its new row was deleted", async () => {
   await using stage = await createStage();
   const { db, add, replay, stream } = stage;
   for (const [id, newId, at] of [

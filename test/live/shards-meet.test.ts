@@ -75,11 +75,11 @@ const remove = (position: number, id: number): Step => ({ op: "d", position, id 
 const truncate = (position: number): Step => ({ op: "t", position });
 
 /** The two halves of a key change, which Debezium links by headers. */
-function keyChange(position: number, from: number, row: Row): readonly [Step, Step] {
+function keyChange(position: number, from: number, row: Row, commit = position - 1): readonly [Step, Step] {
   const to = JSON.stringify({ id: row.id });
   return [
-    { ...remove(position, from), headers: ["__DEBEZIUM.NEWKEY", to] },
-    { ...insert(position, row), headers: ["__DEBEZIUM.OLDKEY", JSON.stringify({ id: from })] },
+    { ...remove(position, from), commit, headers: ["__DEBEZIUM.NEWKEY", to] },
+    { ...insert(position, row), commit, headers: ["__DEBEZIUM.OLDKEY", JSON.stringify({ id: from })] },
   ];
 }
 
@@ -326,6 +326,50 @@ it("waits with a key change's insert for its delete, also while that is not comm
   await at.applied();
   expect(await at.rows()).toEqual({ 2: "moved large", 3: "before body", 4: "behind body" });
   expect(new Set(at.member.seen.codes)).toEqual(new Set(["KEY_CHANGE_WAITS"]));
+});
+
+it("keeps what a key change saved when its old key is taken and given up again before the new key's shard comes to it", async () => {
+  await using at = await meeting();
+  const [gone, come] = keyChange(20, 1, { id: 2, note: "moved", body: unchanged });
+  await at.left(insert(10, { id: 1, note: "first", body: "large" }), gone);
+  await at.left(insert(30, { id: 1, note: "anew", body: "another" }), remove(40, 1));
+  await at.applied();
+  await at.right(come);
+  await at.applied();
+  expect(await at.rows()).toEqual({ 2: "moved large" });
+  expect(at.member.seen.codes).toEqual([]);
+});
+
+it("swaps keys through a temporary one more than once in a transaction that another's commit overtook", async () => {
+  await using at = await meeting();
+  for (const id of [1, 2, 3, 4]) await at.left(insert(id, { id, note: `${id}`, body: `large ${id}` }));
+  await at.applied();
+  // 9 is the temporary key of both swaps.
+  const moves: readonly (readonly [from: number, to: number])[] = [
+    [1, 9],
+    [2, 1],
+    [9, 2],
+    [3, 9],
+    [4, 3],
+    [9, 4],
+  ];
+  const halves = moves.map(([from, id], index) =>
+    keyChange(500 + index, from, { id, note: `from ${from}`, body: unchanged }, 600),
+  );
+  // The temporary key's shard is the left one, and so is that of the others' deletes.
+  for (const [index, [gone, come]] of halves.entries()) {
+    await at.left(gone, ...(moves[index]?.[1] === 9 ? [come] : []));
+  }
+  await at.applied();
+  for (const [index, [, come]] of halves.entries()) {
+    if (moves[index]?.[1] !== 9) await at.right(come);
+  }
+  await at.applied();
+  expect(await at.rows()).toEqual({
+    ...{ 1: "from 2 large 2", 2: "from 9 large 1" },
+    ...{ 3: "from 4 large 4", 4: "from 9 large 3" },
+  });
+  expect(at.member.seen.codes).toEqual([]);
 });
 
 it("does not wait with a key change's insert that carries every value", async () => {

@@ -46,6 +46,7 @@ export function change(
     image: op === "d" ? undefined : Buffer.from(JSON.stringify(row)),
     ...{ shape: 1, keyShape: 1 },
     position: BigInt(position),
+    logged: BigInt(position),
     commitLsn: position,
     committedAtMs: 0,
     newKey: undefined,

@@ -123,29 +123,35 @@ export function unknownRowsSql(plan: ShapePlan, after: "written" | "unwritten" =
   );
 }
 
-const movedExtras = [...partialExtras, ["o", "text"]] as const;
+const movedExtras = [...partialExtras, ["o", "text"], ["l", "bigint"]] as const;
 
-/** Insert halves of key changes; the old key's tombstone has the row. $4 masks, $5 old keys, $6 table. */
+/** What the delete of the old key saved for just this insert. */
+const savedForIt = "s.table_name = $7 AND s.key = r.o AND s.position = r.p AND s.logged = r.l";
+
+/** Insert halves of key changes; the old key's delete saved the row. $4 masks, $5 old keys, $6 places in the log, $7 table. */
 export function movedSql(plan: ShapePlan): string {
   const saved = (column: ReadColumn): string => `(s.image ->> ${quoteText(column.name)})::${column.type.sql}`;
   const values = plan.columns.map((_, index) => valueOrKept(plan, index, saved)).join(", ");
   return (
     `INSERT INTO ${quoteTable(plan.table.name)} AS t (${columnsOf(plan)}) OVERRIDING SYSTEM VALUE` +
     ` SELECT ${values}, r.p FROM ${rowsFrom(plan, movedExtras)}` +
-    ` JOIN sluice.tombstone s ON s.table_name = $6 AND s.key = r.o AND s.position = r.p AND s.image IS NOT NULL` +
-    ` WHERE ${notTruncated(6)} AND r.p >= coalesce(${tombstoneOf("$6", "r.k")}, r.p)` +
+    ` JOIN sluice.saved_image s ON ${savedForIt} AND s.image IS NOT NULL` +
+    ` WHERE ${notTruncated(7)} AND r.p >= coalesce(${tombstoneOf("$7", "r.k")}, r.p)` +
     ` ${onConflict(plan)}`
   );
 }
 
-/** Which of the same rows wait for their old key's delete: `waits`, or can never be known. Gives their keys. */
+/**
+ * Which of the same rows wait for their old key's delete: `waits`, or can never be known, since there was no row or what was saved is
+ * pruned. Gives their keys.
+ */
 export function waitingRowsSql(plan: ShapePlan): string {
   return (
-    `SELECT r.k AS key, s.key IS NULL AS waits FROM ${rowsFrom(plan, movedExtras)}` +
-    ` LEFT JOIN sluice.tombstone s ON s.table_name = $6 AND s.key = r.o AND s.position >= r.p` +
-    ` WHERE (s.key IS NULL OR s.image IS NULL OR s.position > r.p) AND ${notTruncated(6)}` +
+    `SELECT r.k AS key, s.key IS NULL AND coalesce(${tombstoneOf("$7", "r.o")} <= r.p, true) AS waits` +
+    ` FROM ${rowsFrom(plan, movedExtras)} LEFT JOIN sluice.saved_image s ON ${savedForIt}` +
+    ` WHERE s.image IS NULL AND ${notTruncated(7)}` +
     ` AND NOT EXISTS (SELECT FROM ${quoteTable(plan.table.name)} AS t WHERE ${sameKey(plan)} AND t.${position} >= r.p)` +
-    ` AND NOT EXISTS (SELECT FROM sluice.tombstone n WHERE n.table_name = $6 AND n.key = r.k AND n.position > r.p)`
+    ` AND NOT EXISTS (SELECT FROM sluice.tombstone n WHERE n.table_name = $7 AND n.key = r.k AND n.position > r.p)`
   );
 }
 
@@ -164,26 +170,63 @@ function largeValues(plan: ShapePlan): string {
 }
 
 /**
- * Deletes, guarded alike, each leaving a tombstone. With `images` the rows are kept in it, for the insert half of a key
- * change. $1 keys as objects, $2 positions, $3 keys as text, $4 table. Gives the number of rows that went.
+ * Deletes, guarded alike, each leaving a tombstone. $1 keys as objects, $2 positions, $3 keys as text, $4 table. Gives the number of
+ * rows that went.
  */
-export function deleteSql(plan: ShapePlan, options: { readonly images: boolean }): string {
-  const keys = keyValues(plan);
-  const rows = rowsFrom(plan, [
+export function deleteSql(plan: ShapePlan): string {
+  const extras = [
     ["p", "bigint"],
     ["k", "text"],
-  ]);
+  ] as const;
+  const gone = goneSql(plan, { guard: guard("d.p"), returning: "d.k" });
+  return `WITH ${keysSql(plan, extras)}, ${gone}, ${stoneSql("$4")} SELECT count(*)::int AS gone FROM gone`;
+}
+
+/**
+ * The same of delete halves of key changes, which save the row's large values for the insert. What was saved stays when the change
+ * comes again: the row has gone by then. $4 places in the log, $5 table.
+ */
+export function moveAwaySql(plan: ShapePlan): string {
+  const extras = [
+    ["p", "bigint"],
+    ["k", "text"],
+    ["l", "bigint"],
+  ] as const;
+  const gone = goneSql(plan, {
+    guard: guardOfMoved(keyValues(plan)),
+    returning: `d.k, ${largeValues(plan)} AS image`,
+  });
+  const saved =
+    `saved AS (INSERT INTO sluice.saved_image AS s (table_name, key, position, logged, image)` +
+    ` SELECT $5, d.k, d.p, d.l, gone.image FROM d LEFT JOIN gone ON gone.k = d.k ORDER BY d.k` +
+    ` ON CONFLICT (table_name, key, position, logged) DO UPDATE SET image = coalesce(s.image, EXCLUDED.image), saved_at = now())`;
+  return `WITH ${keysSql(plan, extras)}, ${gone}, ${stoneSql("$5")}, ${saved} SELECT count(*)::int AS gone FROM gone`;
+}
+
+function keysSql(plan: ShapePlan, extras: Parameters<typeof rowsFrom>[1]): string {
+  const keys = keyValues(plan).map(({ value }, index) => `${value} AS k${index}`);
+  const carried = extras.map(([alias]) => `r.${alias}`);
+  return `d AS MATERIALIZED (SELECT ${[...keys, ...carried].join(", ")} FROM ${rowsFrom(plan, extras)})`;
+}
+
+function goneSql(
+  plan: ShapePlan,
+  { guard, returning }: Readonly<Record<"guard" | "returning", string>>,
+): string {
+  const same = keyValues(plan).map(({ column }, index) => `t.${column} = d.k${index}`);
   return (
-    `WITH d AS MATERIALIZED (SELECT ${keys.map(({ value }, index) => `${value} AS k${index}`).join(", ")}, r.p, r.k FROM ${rows}),` +
-    ` gone AS (DELETE FROM ${quoteTable(plan.table.name)} AS t USING d` +
-    ` WHERE ${keys.map(({ column }, index) => `t.${column} = d.k${index}`).join(" AND ")} AND ${options.images ? guardOfMoved(keys) : guard("d.p")}` +
-    ` RETURNING d.k, ${options.images ? largeValues(plan) : "NULL::json"} AS image),` +
-    ` stone AS (INSERT INTO sluice.tombstone AS s (table_name, key, position, image, missed)` +
-    ` SELECT $4, d.k, d.p, gone.image, CASE WHEN gone.k IS NULL THEN '0'::xid8 END` +
+    `gone AS (DELETE FROM ${quoteTable(plan.table.name)} AS t USING d` +
+    ` WHERE ${same.join(" AND ")} AND ${guard} RETURNING ${returning})`
+  );
+}
+
+function stoneSql(table: string): string {
+  return (
+    `stone AS (INSERT INTO sluice.tombstone AS s (table_name, key, position, missed)` +
+    ` SELECT ${table}, d.k, d.p, CASE WHEN gone.k IS NULL THEN '0'::xid8 END` +
     ` FROM d LEFT JOIN gone ON gone.k = d.k ORDER BY d.k` +
     ` ON CONFLICT (table_name, key) DO UPDATE SET position = EXCLUDED.position, deleted_at = now(),` +
-    ` image = EXCLUDED.image, missed = EXCLUDED.missed WHERE s.position < EXCLUDED.position)` +
-    ` SELECT count(*)::int AS gone FROM gone`
+    ` missed = EXCLUDED.missed WHERE s.position < EXCLUDED.position)`
   );
 }
 
