@@ -91,6 +91,10 @@ export interface TableFacts extends TableName {
   readonly prepared: boolean;
   /** Every old value is logged (REPLICA IDENTITY FULL), by all partitions. */
   readonly replicaIdentityFull: boolean;
+  /** Old rows are logged by the columns of an index other than the primary key, by some partition. */
+  readonly replicaIdentityByIndex: boolean;
+  /** Columns whose values may be stored apart, and are then left out of the log while they do not change. */
+  readonly large: readonly string[];
   /** Columns of which Debezium sends NULL for an unchanged large value. */
   readonly lostWhenUnchanged: readonly string[];
   /** Columns of types that Debezium leaves out, or writes wrongly. */
@@ -159,6 +163,9 @@ SELECT n.nspname AS schema, c.relname AS "table", n.nspname || '.' || c.relname 
   EXISTS (SELECT FROM pg_attribute a
           WHERE a.attrelid = c.oid AND a.attname = '_sluice_lsn' AND NOT a.attisdropped) AS prepared,
   NOT EXISTS (SELECT FROM ${storesSql} s WHERE s.relreplident <> 'f') AS "replicaIdentityFull",
+  EXISTS (SELECT FROM ${storesSql} s JOIN pg_index r ON r.indrelid = s.oid AND r.indisreplident AND NOT r.indisprimary
+          WHERE s.relreplident = 'i') AS "replicaIdentityByIndex",
+  ARRAY(SELECT a.attname FROM ${columnsSql} a WHERE a.attstorage <> 'p' ORDER BY a.attnum) AS large,
   ARRAY(SELECT a.attname FROM ${columnsSql} a WHERE ${isLostSql} ORDER BY a.attnum) AS "lostWhenUnchanged",
   ARRAY(SELECT a.attname FROM ${columnsSql} a WHERE ${isUnsentSql} ORDER BY a.attnum) AS unsent,
   (SELECT coalesce(json_agg(json_build_object('schema', pn.nspname, 'table', p.relname, 'id', pn.nspname || '.' || p.relname)

@@ -127,6 +127,12 @@ function checkSource(source: TableFacts, fail: Report, warn: Report): void {
       `On the primary: ALTER TABLE ${source.id} REPLICA IDENTITY FULL.`,
     );
   }
+  if (source.replicaIdentityByIndex && source.large.length > 0) {
+    warn(
+      `with REPLICA IDENTITY USING INDEX, values of ${source.large.join(", ")} are lost if the table is routed by columns of its own and these change`,
+      `On the primary: ALTER TABLE ${source.id} REPLICA IDENTITY FULL.`,
+    );
+  }
   if (unsent.length > 0) {
     warn(
       `Debezium cannot send the types of ${unsent.join(", ")}`,

@@ -122,3 +122,17 @@ test("check sees identities outside the key that cannot be updated", async () =>
   );
   expect(await factsOf(read.url)).toMatchObject([{ identities: ["n"] }]);
 });
+
+test("check sees large values in tables whose old rows are logged by an index other than the key", async () => {
+  await using source = await createDatabase(inject("postgresUrl"));
+  await source.query(
+    `CREATE TABLE a (id int PRIMARY KEY, owner int NOT NULL, body text, n numeric, UNIQUE (id, owner));
+     CREATE TABLE b (LIKE a INCLUDING ALL);
+     ALTER TABLE a REPLICA IDENTITY USING INDEX a_id_owner_key;
+     ALTER TABLE b REPLICA IDENTITY USING INDEX b_pkey`,
+  );
+  expect(await factsOf(source.url)).toMatchObject([
+    { table: "a", replicaIdentityByIndex: true, large: ["body", "n"] },
+    { table: "b", replicaIdentityByIndex: false },
+  ]);
+});

@@ -13,6 +13,8 @@ const sound: TableFacts = {
   sentKey: { index: "orders_pkey", columns: ["id"], sound: true, logged: true },
   prepared: true,
   replicaIdentityFull: false,
+  replicaIdentityByIndex: false,
+  large: [],
   lostWhenUnchanged: [],
   unsent: [],
   partitions: [],
@@ -60,6 +62,12 @@ const partition = { id: "public.orders_2024", schema: "public", table: "orders_2
 test.each<[string, Partial<TableFacts>, readonly Finding["level"][], string]>([
   ["columns whose unchanged values are lost", { lostWhenUnchanged: ["prices"] }, ["warn"], "prices"],
   ["columns that are not sent", { unsent: ["spans"] }, ["warn"], "spans"],
+  [
+    "large values and old rows logged by an index",
+    { replicaIdentityByIndex: true, large: ["body"] },
+    ["warn"],
+    "USING INDEX",
+  ],
   ["tables that inherit from it", { hasHeirs: true }, ["warn"], "inherit"],
   ["partitions", { partitions: [partition] }, ["warn"], "partitions"],
   [
