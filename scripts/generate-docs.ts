@@ -4,6 +4,14 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { configFileEnv, configJsonSchema, optionList, type NamedOption } from "../src/config/options.ts";
+import {
+  elementsWithPlaceholder,
+  placeholdersOf,
+  typesWithoutPlaceholder,
+} from "../src/decode/placeholder.ts";
+import type { TypeManual } from "../src/decode/types/type-manual.ts";
+import { typeManuals } from "../src/decode/types/type-manuals.ts";
+import type { ColumnType } from "../src/decode/types/value-codec.ts";
 import { errorManuals, type ErrorManual } from "../src/errors/codes.ts";
 import { metricDefinitions, type MetricDefinition } from "../src/observe/metric-definitions.ts";
 
@@ -94,6 +102,56 @@ function metricsPage(): string {
   ].join("\n");
 }
 
+function typesPage(): string {
+  const rows = typeManuals.map((manual) => [
+    titleOf(manual),
+    manual.sent,
+    manual.written,
+    manual.lost,
+    unchangedCell(manual),
+  ]);
+  const elements = elementsWithPlaceholder.map((name) => [
+    `\`${name}[]\``,
+    code(placeholdersOf({ ...typeNamed(`_${name}`), element: typeNamed(name) })),
+  ]);
+  return [
+    "# Types",
+    notice,
+    "What becomes of a column's values on their way, with the settings of `debezium/application.properties`. A value is written exactly or",
+    "not at all: what the column in the read database cannot hold stops the shard with `VALUE_INVALID`, which names the type. `NULL` stays",
+    "`NULL`. Domains are treated as the type below them, but in arrays as any other type. `sluice check` compares the columns of both databases.\n",
+    "A value that PostgreSQL stores apart (TOAST) and that an update leaves alone is not in the log. Debezium sends what the last column says in",
+    "its place, and sluice leaves the column as it is. Where it sends `NULL`, that cannot be told from a real one: give the table `REPLICA IDENTITY",
+    "FULL`.\n",
+    table(["Type", "Sent as", "Written", "Lost before it is sent", "Unchanged large value"], rows),
+    "## Unchanged arrays\n",
+    "Other arrays, and domains over arrays, arrive as `NULL`: they need `REPLICA IDENTITY FULL`.\n",
+    table(["Type", "Unchanged large value"], elements),
+  ].join("\n");
+}
+
+function titleOf({ title, names }: TypeManual): string {
+  return title ?? names.join(", ");
+}
+
+function unchangedCell({ small, names, unchanged }: TypeManual): string {
+  if (small === true) return "never large";
+  const [name] = names;
+  if (name === undefined)
+    return unchanged === undefined ? "see below" : code(placeholdersOf(typeNamed(unchanged)));
+  if (typesWithoutPlaceholder.some((each) => each === name)) return "`NULL`: needs `REPLICA IDENTITY FULL`";
+  return code(placeholdersOf(typeNamed(name)));
+}
+
+function typeNamed(name: string): ColumnType {
+  return { name, sql: name, kind: "base", schemaSql: "pg_catalog", element: undefined };
+}
+
+/** Long lists of numbers are shortened. */
+function code(texts: readonly string[]): string {
+  return texts.map((text) => `\`${text.replace(/((?:\d+,){4}).*(?=\])/, "$1…")}\``).join(", ");
+}
+
 function table(header: readonly string[], rows: readonly (readonly (string | undefined)[])[]): string {
   return [line(header), line(header.map(() => "---")), ...rows.map(line), ""].join("\n");
 }
@@ -121,6 +179,7 @@ const pages: readonly (readonly [string, string])[] = [
   ["docs/reference/configuration.md", configurationPage()],
   ["docs/reference/errors.md", errorsPage()],
   ["docs/reference/metrics.md", metricsPage()],
+  ["docs/reference/types.md", typesPage()],
   ["config.schema.json", formattedJson(configJsonSchema())],
 ];
 

@@ -1,5 +1,6 @@
 import type pg from "pg";
 import type { TableName } from "../change/change.ts";
+import { elementsWithPlaceholder, typesWithoutPlaceholder } from "../decode/placeholder.ts";
 import { isSoundKeySql, sentKeyIndexSql } from "./source-catalog.ts";
 
 /** What `check` asks of a database's catalog. Every query only reads. */
@@ -131,14 +132,13 @@ const columnsSql = `(
     CASE WHEN t.typcategory = 'A' THEN e.typname END AS element, e.typtype AS "elementType"
   FROM base b JOIN pg_type t ON t.oid = b.type LEFT JOIN pg_type e ON e.oid = t.typelem WHERE t.typtype <> 'd')`;
 
-/*
- * Measured on 3.6.1.Final; test/fixtures holds a recording. Only arrays of the types named, and not as domains, have a placeholder for an
- * unchanged large value; of other types only bit strings have none. Up to 24 bytes are never stored apart.
- */
+const quoted = (names: readonly string[]): string => names.map((name) => `'${name}'`).join(", ");
+
+/* Up to 24 bytes are never stored apart; test/fixtures holds a recording. */
 const isLostSql = `a.attstorage <> 'p' AND CASE
   WHEN a.element IS NOT NULL
-    THEN a."isDomain" OR a.element NOT IN ('text', 'varchar', 'bpchar', 'json', 'jsonb', 'bytea', 'int4', 'int8', 'date', 'uuid')
-  ELSE a.typname IN ('bit', 'varbit') AND a.modifier NOT BETWEEN 0 AND 128 END`;
+    THEN a."isDomain" OR a.element NOT IN (${quoted(elementsWithPlaceholder)})
+  ELSE a.typname IN (${quoted(typesWithoutPlaceholder)}) AND a.modifier NOT BETWEEN 0 AND 128 END`;
 
 /*
  * `name` arrives as NULL, arrays of bit as NULL, the vectors empty, the other arrays not at all; `refcursor` ends the snapshot. Of arrays in

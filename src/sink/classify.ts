@@ -1,5 +1,6 @@
 import type { ErrorCode } from "../errors/codes.ts";
 import { SluiceError } from "../errors/sluice-error.ts";
+import { inexactMark } from "../decode/types/exact.ts";
 
 /** What to do about a failed statement; `isolate` means that one of the batch's changes is at fault. */
 export type Reaction = "retry" | "isolate";
@@ -65,15 +66,16 @@ export function classify(error: unknown): Classified {
   return { reaction, error: new SluiceError(code, message, { place, cause: error }) };
 }
 
+const inexact = new RegExp(`"(${inexactMark} [\\w ,()"]+)"$`);
+const harmless =
+  /^(invalid input syntax for type [\w ]+|[\w ]+ (?:out of range|overflow)|value too long for type [\w ()]+)/;
+
 /** Messages of data errors quote values, the others name objects and states. */
 function safeMessage(error: DatabaseError): string {
   const quotesValues = error.code.startsWith("22") || error.code.startsWith("23");
   if (!quotesValues) return ` (${error.message})`;
-  const rule =
-    /^(invalid input syntax for type [\w ]+|[\w ]+ out of range|value too long for type [\w ()]+)/.exec(
-      error.message,
-    );
-  return rule === null ? "" : ` (${rule[0]})`;
+  const [, rule] = inexact.exec(error.message) ?? harmless.exec(error.message) ?? [];
+  return rule === undefined ? "" : ` (${rule})`;
 }
 
 function reactionOf(error: SluiceError): Reaction {

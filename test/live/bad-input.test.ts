@@ -46,6 +46,12 @@ const cases: readonly [what: string, entry: string[], code: string, place: objec
     { table: "public.users" },
   ],
   [
+    "a value finer than its column",
+    insert(2, "users", { amount: "1.2345" }),
+    "VALUE_INVALID",
+    { table: "public.users", keyColumns: ["id"] },
+  ],
+  [
     "a table that is not prepared",
     insert(2, "unprepared"),
     "TABLE_NOT_PREPARED",
@@ -59,7 +65,8 @@ it.each(cases)(
     await using db = await createDatabase(inject("postgresUrl"));
     await using own = createStreamPrefix(inject("redisUrl"));
     await db.query(
-      "CREATE TABLE users (id int PRIMARY KEY, name text, small int2, code varchar(3), _sluice_lsn bigint)",
+      `CREATE TABLE users (id int PRIMARY KEY, name text, small int2, code varchar(3), amount numeric(10,2),
+         _sluice_lsn bigint)`,
     );
     await db.query("CREATE TABLE unprepared (id int PRIMARY KEY, name text)");
     await migrated(db.url);

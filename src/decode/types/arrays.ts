@@ -1,3 +1,4 @@
+import type { TypeManual } from "./type-manual.ts";
 import type { ColumnType, ValueCodec } from "./value-codec.ts";
 
 /** A JSON array of the element's form. Elements that need no conversion are read by PostgreSQL itself. */
@@ -12,3 +13,13 @@ export function arrayCodec(type: ColumnType, element: ValueCodec | undefined): V
       ` FROM json_array_elements_text(${ref}) WITH ORDINALITY AS e(v, n) ORDER BY e.n) END)::${type.sql}`,
   };
 }
+
+export const arrayManual: TypeManual = {
+  names: [],
+  title: "arrays",
+  sent: "an array of what is sent for the element",
+  written: "each element as for its type",
+  lost:
+    "all but the first dimension; an array of an enum with a `NULL` in it arrives as `NULL` whole, as do arrays of `bit` and `varbit`; arrays of " +
+    "`money`, `xml`, `point`, `interval` and `name` are not sent",
+};

@@ -27,6 +27,49 @@ export function decimalForm(scale: number | undefined): CopyForm {
   };
 }
 
+/** A number of a double, or what is none. A whole number, or text, may be finer than a double, and is then rounded. */
+export const doubleForm: CopyForm = (image, from, to) => {
+  if (image[from] === quote) return isNoNumber(image, from) ? verbatim(image, from, to) : -1;
+  let [at, isWhole] = [from, true];
+  for (; ; at++) {
+    const byte = image[at] ?? 0;
+    if (byte === point || isExponent(byte)) isWhole = false;
+    else if (!isDigit(byte) && byte !== minus && byte !== plus) break;
+  }
+  return isWhole && at - from > exactDigits ? -1 : verbatim(image, from, to);
+};
+
+/** A number of few digits, which a float of four bytes holds as well. */
+export const singleForm: CopyForm = (image, from, to) => {
+  if (image[from] === quote) return isNoNumber(image, from) ? verbatim(image, from, to) : -1;
+  let at = from;
+  while (isDigit(image[at] ?? 0) || image[at] === point || image[at] === minus) at++;
+  return at - from > singleDigits || isExponent(image[at] ?? 0) ? -1 : verbatim(image, from, to);
+};
+
+const exactDigits = 15;
+const singleDigits = 6;
+const plus = 0x2b;
+
+function isExponent(byte: number): boolean {
+  return byte === 0x45 || byte === 0x65;
+}
+
+/** `"NaN"`, `"Infinity"`, `"-Infinity"`. */
+function isNoNumber(image: Buffer, from: number): boolean {
+  const first = image[from + 1] === minus ? image[from + 2] : image[from + 1];
+  return first === 0x4e || first === 0x49;
+}
+
+/** Text that fits certainly, having no more bytes than characters are allowed; varchar cuts blanks at the end. */
+export function shortTextForm(most: number): CopyForm {
+  return (image, from, to) => {
+    const begun = to.length;
+    const end = verbatim(image, from, to);
+    return image[from] !== nullStart && to.length - begun > most ? -1 : end;
+  };
+}
+
 /** ISO text of a year from 1 to 9999, which is also PostgreSQL's. */
 export const zonedMomentForm: CopyForm = (image, from, to) => {
   if (image[from] === nullStart) return copyNull(from, to);

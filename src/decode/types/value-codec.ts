@@ -1,6 +1,7 @@
-import { verbatim, type CopyForm } from "../copy-text.ts";
+import type { CopyForm } from "../copy-text.ts";
 import { arrayCodec } from "./arrays.ts";
 import { binaryCodecs, bitCodec } from "./binary.ts";
+import { asSent } from "./exact.ts";
 import { numberCodecs } from "./numbers.ts";
 import { isOpaque, opaqueCodec } from "./opaque.ts";
 import { textCodecs } from "./text.ts";
@@ -37,10 +38,5 @@ export function codecFor(type: ColumnType): ValueCodec | undefined {
   if (type.name === "bit" || type.name === "varbit") return bitCodec(type);
   const named =
     numberCodecs[type.name] ?? timeCodecs[type.name] ?? binaryCodecs[type.name] ?? textCodecs[type.name];
-  return named === undefined ? direct(type.sql) : named(type);
-}
-
-/** The type's own input function reads the JSON scalar's text; its modifiers are enforced, too long is an error. */
-export function direct(sql: string): ValueCodec {
-  return { copy: verbatim, recordType: sql, expression: (ref) => ref };
+  return named === undefined ? asSent(type) : named(type);
 }
