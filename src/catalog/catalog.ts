@@ -2,11 +2,12 @@ import type pg from "pg";
 import type { Change, TableName } from "../change/change.ts";
 import { memberName, members } from "../decode/json-scan.ts";
 import { SluiceError } from "../errors/sluice-error.ts";
-import { readTable, type ReadTable } from "./read-table.ts";
+import { changedTables, readTable, type ReadTable } from "./read-table.ts";
 import { planKey, planShape, requireKey, type ShapePlan } from "./shape-plan.ts";
 
 /**
- * What the read database's tables look like, read when first needed and again after `forget`. Plans are kept by the
+ * What the read database's tables look like, read when first needed, again after `forget`, and after DDL that `refresh` has seen: a
+ * plan casts to the types that the columns had. Plans are kept by the
  * fingerprints of the change's column names and its key's, so that names are compared once and not for each row.
  */
 export class Catalog {
@@ -51,6 +52,23 @@ export class Catalog {
   forget(): void {
     this.last = undefined;
     this.tables.clear();
+  }
+
+  /** Forgets the tables that were changed since they were read. */
+  async refresh(): Promise<void> {
+    const known = [...this.tables].map(([id, { table }]) => ({ id, table }));
+    if (known.length === 0) return;
+    const changed = new Set(
+      await changedTables(
+        this.pool,
+        known.map(({ table }) => table),
+      ),
+    );
+    for (const { id, table } of known) {
+      if (!changed.has(table) || this.tables.get(id)?.table !== table) continue;
+      this.last = undefined;
+      this.tables.delete(id);
+    }
   }
 
   private async makePlan(change: Change): Promise<ShapePlan> {

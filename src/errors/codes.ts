@@ -159,9 +159,10 @@ export const errorManuals = {
   // Values
   VALUE_INVALID: {
     policy: "stop",
-    meaning: "A value does not fit its column: out of range, too long, malformed, or against a constraint.",
+    meaning:
+      "A value does not fit its column: out of range, too long, too fine, malformed, or against a constraint.",
     remedy:
-      "Compare the column's type and constraints with the primary's, and Debezium's modes with those in debezium/application.properties.",
+      "Compare the column's type and constraints with the primary's (`sluice check` compares types), and Debezium's modes with those in debezium/application.properties.",
   },
   IDENTITY_FIXED: {
     policy: "stop",

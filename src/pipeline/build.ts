@@ -55,6 +55,7 @@ export function buildPipeline(config: Config, parts: PipelineParts): Pipeline {
     progress,
     requireSchema: () => onClient(leases, requireSchema),
     pingRedis: ping.check,
+    refreshCatalog: () => catalog.refresh(),
     secondLook: () => secondLook.look(),
     own: (lease, stopping) =>
       ownShard(

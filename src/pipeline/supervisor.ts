@@ -20,6 +20,8 @@ export interface SupervisorOptions {
   readonly pingRedis: () => Promise<void>;
   /** Runs the shard until the signal is aborted or the lease is lost. */
   readonly own: (lease: Lease, stopping: AbortSignal) => Promise<void>;
+  /** Notices DDL in the read database. */
+  readonly refreshCatalog: () => Promise<void>;
   /** Does again the deletes that may have missed a row. */
   readonly secondLook: () => Promise<unknown>;
   /** Leaves a shard's group in order after `own` has ended. */
@@ -147,7 +149,7 @@ export class Supervisor {
 
   /** Says that the member lives and prolongs its leases, often enough for both to outlast a missed turn or two. */
   private async beat(): Promise<void> {
-    const { config, members, shards, secondLook } = this.options;
+    const { config, members, shards, refreshCatalog, secondLook } = this.options;
     if (performance.now() - this.lastBeat < Math.min(config.leaseMs / 4, 1_000)) return;
     if (!(await members.heartbeat(this.isCutOff ? "cut-off" : "running"))) {
       this.failure.resolve(
@@ -158,7 +160,8 @@ export class Supervisor {
     const lost = await shards.renew([...this.owned.values()].map((shard) => shard.lease));
     for (const lease of lost) this.owned.get(lease.stream)?.stopping.abort();
     this.lastBeat = performance.now();
-    this.looking ??= secondLook()
+    this.looking ??= refreshCatalog()
+      .then(secondLook)
       .catch((error: unknown) => this.report(error))
       .finally(() => (this.looking = undefined));
   }

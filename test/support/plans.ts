@@ -22,7 +22,13 @@ export function readTable(id: string, columns: Readonly<Record<string, ColumnTyp
     };
     return [name, column] as const;
   });
-  return { name: { schema, table, id }, columns: new Map(entries), key: ["id"], prepared: true };
+  return {
+    name: { schema, table, id },
+    columns: new Map(entries),
+    key: ["id"],
+    prepared: true,
+    signature: "",
+  };
 }
 
 export function plan(table: ReadTable): ShapePlan {
