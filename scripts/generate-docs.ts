@@ -119,7 +119,7 @@ function typesPage(): string {
     notice,
     "What becomes of a column's values on their way, with the settings of `debezium/application.properties`. A value is written exactly or",
     "not at all: what the column in the read database cannot hold stops the shard with `VALUE_INVALID`, which names the type. `NULL` stays",
-    "`NULL`. Domains are treated as the type below them, but in arrays as any other type. `sluice check` compares the columns of both databases.\n",
+    "`NULL`. Domains are treated as the type below them, but in arrays as any other type. With `SLUICE_SOURCE_URL`, `sluice check` compares the columns of both databases.\n",
     "A value that PostgreSQL stores apart (TOAST) and that an update leaves alone is not in the log. Debezium sends what the last column says in",
     "its place, and sluice leaves the column as it is. Where it sends `NULL`, that cannot be told from a real one: give the table `REPLICA IDENTITY",
     "FULL`.\n",

@@ -1,6 +1,7 @@
 import type pg from "pg";
 import type { TableName } from "../change/change.ts";
 import { elementsWithPlaceholder, typesWithoutPlaceholder } from "../decode/placeholder.ts";
+import type { SentType } from "../decode/types/type-fit.ts";
 import { isSoundKeySql, sentKeyIndexSql } from "./source-catalog.ts";
 
 /** What `check` asks of a database's catalog. Every query only reads. */
@@ -83,7 +84,14 @@ export interface SentKey {
   readonly logged: boolean;
 }
 
+export interface ColumnFacts {
+  readonly name: string;
+  readonly generated: boolean;
+  readonly type: SentType;
+}
+
 export interface TableFacts extends TableName {
+  readonly columns: readonly ColumnFacts[];
   /** The primary key's columns. */
   readonly key: readonly string[];
   /** As the primary of a pipeline; null: changes come without a key. */
@@ -123,19 +131,21 @@ const storesSql = `(SELECT s.* FROM pg_class s WHERE s.oid = c.oid AND c.relkind
 /** The columns of `c` with the type below domains, and the element's. */
 const columnsSql = `(
   WITH RECURSIVE base AS (
-    SELECT a.attnum, a.attname, a.attstorage, a.attndims, a.atttypid AS type, a.atttypmod AS modifier, 0 AS depth
-    FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped AND a.attgenerated = ''
+    SELECT a.attnum, a.attname, a.attstorage, a.attndims, a.attgenerated <> '' AS generated, a.atttypid AS type,
+      a.atttypmod AS modifier, 0 AS depth
+    FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
     UNION ALL
-    SELECT b.attnum, b.attname, b.attstorage, b.attndims, t.typbasetype, t.typtypmod, b.depth + 1
+    SELECT b.attnum, b.attname, b.attstorage, b.attndims, b.generated, t.typbasetype, t.typtypmod, b.depth + 1
     FROM base b JOIN pg_type t ON t.oid = b.type WHERE t.typtype = 'd')
-  SELECT b.attnum, b.attname::text, b.attstorage, b.attndims, b.modifier, b.depth > 0 AS "isDomain", t.typname, t.typtype,
+  SELECT b.attnum, b.attname::text, b.attstorage, b.attndims, b.generated, b.modifier, b.depth > 0 AS "isDomain",
+    t.typname, t.typtype, format_type(t.oid, b.modifier) AS sql,
     CASE WHEN t.typcategory = 'A' THEN e.typname END AS element, e.typtype AS "elementType"
   FROM base b JOIN pg_type t ON t.oid = b.type LEFT JOIN pg_type e ON e.oid = t.typelem WHERE t.typtype <> 'd')`;
 
 const quoted = (names: readonly string[]): string => names.map((name) => `'${name}'`).join(", ");
 
 /* Up to 24 bytes are never stored apart; test/fixtures holds a recording. */
-const isLostSql = `a.attstorage <> 'p' AND CASE
+const isLostSql = `NOT a.generated AND a.attstorage <> 'p' AND CASE
   WHEN a.element IS NOT NULL
     THEN a."isDomain" OR a.element NOT IN (${quoted(elementsWithPlaceholder)})
   ELSE a.typname IN (${quoted(typesWithoutPlaceholder)}) AND a.modifier NOT BETWEEN 0 AND 128 END`;
@@ -144,8 +154,8 @@ const isLostSql = `a.attstorage <> 'p' AND CASE
  * `name` arrives as NULL, arrays of bit as NULL, the vectors empty, the other arrays not at all; `refcursor` ends the snapshot. Of arrays in
  * several dimensions only the first is read.
  */
-const isUnsentSql = `a.typname IN ('name', 'oidvector', 'int2vector', 'refcursor') AND NOT (a.typname = 'name' AND a."isDomain")
-  OR a.attndims > 1 OR a.element IN ('money', 'xml', 'point', 'bit', 'varbit', 'interval', 'name')`;
+const isUnsentSql = `NOT a.generated AND (a.typname IN ('name', 'oidvector', 'int2vector', 'refcursor') AND NOT (a.typname = 'name' AND a."isDomain")
+  OR a.attndims > 1 OR a.element IN ('money', 'xml', 'point', 'bit', 'varbit', 'interval', 'name'))`;
 
 const tablesSql = `
 SELECT n.nspname AS schema, c.relname AS "table", n.nspname || '.' || c.relname AS id,
@@ -166,6 +176,9 @@ SELECT n.nspname AS schema, c.relname AS "table", n.nspname || '.' || c.relname 
   EXISTS (SELECT FROM ${storesSql} s JOIN pg_index r ON r.indrelid = s.oid AND r.indisreplident AND NOT r.indisprimary
           WHERE s.relreplident = 'i') AS "replicaIdentityByIndex",
   ARRAY(SELECT a.attname FROM ${columnsSql} a WHERE a.attstorage <> 'p' ORDER BY a.attnum) AS large,
+  (SELECT coalesce(json_agg(json_build_object('name', a.attname, 'generated', a.generated, 'type', json_build_object(
+     'name', a.typname, 'sql', a.sql, 'element', a.element, 'isEnum', coalesce(a."elementType", a.typtype) = 'e')) ORDER BY a.attnum), '[]')
+   FROM ${columnsSql} a WHERE a.attname <> '_sluice_lsn') AS columns,
   ARRAY(SELECT a.attname FROM ${columnsSql} a WHERE ${isLostSql} ORDER BY a.attnum) AS "lostWhenUnchanged",
   ARRAY(SELECT a.attname FROM ${columnsSql} a WHERE ${isUnsentSql} ORDER BY a.attnum) AS unsent,
   (SELECT coalesce(json_agg(json_build_object('schema', pn.nspname, 'table', p.relname, 'id', pn.nspname || '.' || p.relname)

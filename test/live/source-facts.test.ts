@@ -2,6 +2,8 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, inject, test } from "vitest";
 import { domainsOverEnums, readTableFacts, type TableFacts } from "../../src/catalog/preflight.ts";
+import { checkColumns } from "../../src/cli/check-columns.ts";
+import { checkTables } from "../../src/cli/check-tables.ts";
 import { readTable } from "../../src/catalog/read-table.ts";
 import { openPool } from "../../src/sink/connect.ts";
 import { everyColumn, everyTypeRows } from "../e2e/every-type.rows.ts";
@@ -90,6 +92,56 @@ test("every recorded value of the snapshot is read back as it is on the primary"
       expect(found, `${name.table} ${id}`).toEqual((await pool.query<object>(select)).rows);
     }
   });
+});
+
+test("check compares columns by the types below domains, in both databases", async () => {
+  await using source = await createDatabase(inject("postgresUrl"));
+  await using read = await createDatabase(inject("postgresUrl"));
+  await source.query(
+    `CREATE DOMAIN price AS numeric(10,4); CREATE DOMAIN dear AS price; CREATE TYPE mood AS ENUM ('sad');
+     CREATE TABLE t (id int PRIMARY KEY, a dear, "B" varchar(9)[], c mood, d "char", e time(3), f text, g int4range, h mood[])`,
+  );
+  await read.query(
+    `CREATE TYPE mood AS ENUM ('sad'); CREATE TABLE t (id bigint PRIMARY KEY, a numeric(10,2), "B" varchar(8)[], c text, d "char", e time,
+     f text, g int4range, h mood[], own int, half int GENERATED ALWAYS AS (own / 2) STORED, _sluice_lsn bigint)`,
+  );
+  const [there, here] = [await factsOf(source.url), await factsOf(read.url)];
+  expect(there[0]?.columns.map(({ type }) => type.sql)).toEqual(
+    ["integer", "numeric(10,4)", "character varying(9)[]", "public.mood", '"char"'].concat(
+      ...["time(3) without time zone", "text", "int4range", "public.mood[]"],
+    ),
+  );
+  expect(here[0]?.columns.filter(({ generated }) => generated).map(({ name }) => name)).toEqual(["half"]);
+  expect(checkTables({ read: here, source: there, maySkipTriggers: true })).toMatchObject([
+    {
+      level: "fail",
+      what: expect.stringContaining(
+        "a numeric(10,2) (there numeric(10,4)), B character varying(8)[]",
+      ) as string,
+      remedy:
+        'ALTER TABLE public.t ALTER COLUMN a TYPE numeric(10,4), ALTER COLUMN "B" TYPE character varying(9)[].',
+    },
+    { level: "warn", what: expect.stringContaining("c text (there public.mood)") as string },
+    { level: "warn", what: expect.stringContaining("unchanged large values of h") as string },
+  ]);
+});
+
+test("a table that migrate makes as on the primary has no column that check complains of", async () => {
+  await using source = await createDatabase(inject("postgresUrl"));
+  await fillRecorded(source);
+  const facts = await factsOf(source.url);
+  const findings = facts.map((table) => {
+    const told: string[] = [];
+    checkColumns(
+      table,
+      table,
+      (what) => void told.push(what),
+      (what) => void told.push(what),
+    );
+    return told;
+  });
+  expect(findings.length).toBeGreaterThan(9);
+  expect(findings.flat()).toEqual([]);
 });
 
 test("check sees partitions, publications by partition, and domains over enums", async () => {

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import type { ReplicationFacts, TableFacts } from "../../src/catalog/preflight.ts";
+import type { ColumnFacts, ReplicationFacts, TableFacts } from "../../src/catalog/preflight.ts";
 import { checkReplication } from "../../src/cli/check-primary.ts";
 import { checkPrivileges, checkRedisFacts } from "../../src/cli/check-redis.ts";
 import { checkTables, type Finding } from "../../src/cli/check-tables.ts";
@@ -9,6 +9,7 @@ const sound: TableFacts = {
   id: "public.orders",
   schema: "public",
   table: "orders",
+  columns: [],
   key: ["id"],
   sentKey: { index: "orders_pkey", columns: ["id"], sound: true, logged: true },
   prepared: true,
@@ -106,6 +107,49 @@ test.each<[string, Partial<TableFacts>, readonly Finding["level"][], string]>([
 test("columns whose unchanged values are lost do not matter when the primary logs old rows whole", () => {
   const source = { ...sound, lostWhenUnchanged: ["prices"], replicaIdentityFull: true };
   expect(levels(checkTables({ read: [sound], source: [source], maySkipTriggers: true }))).toEqual(["ok"]);
+});
+
+function column(name: string, type: string, sql = type): ColumnFacts {
+  return { name, generated: false, type: { name: type, sql, element: null, isEnum: false } };
+}
+
+test.each<[string, Partial<TableFacts>, readonly Finding["level"][], string]>([
+  [
+    "a narrower column",
+    { columns: [column("price", "numeric", "numeric(10,2)"), column("note", "text")] },
+    ["fail"],
+    "ALTER COLUMN price TYPE numeric(10,4).",
+  ],
+  [
+    "a wider column",
+    { columns: [column("price", "numeric"), column("note", "text"), column("own", "int4")] },
+    ["ok"],
+    "",
+  ],
+  [
+    "a column of another type",
+    { columns: [column("price", "text"), column("note", "citext")] },
+    ["warn"],
+    "ALTER COLUMN price TYPE numeric(10,4), ALTER COLUMN note TYPE text.",
+  ],
+  ["no such column", { columns: [column("note", "text")] }, ["fail"], "sluice migrate --from-source"],
+  [
+    "a computed column",
+    { columns: [{ ...column("price", "int4"), generated: true }, column("note", "text")] },
+    ["ok"],
+    "",
+  ],
+])("of a table with %s, what the primary's values would meet is told", (_, difference, expected, remedy) => {
+  const source = {
+    ...sound,
+    columns: [column("price", "numeric", "numeric(10,4)"), column("note", "text"), column("gone", "name")],
+    unsent: ["gone"],
+  };
+  const read = { ...sound, ...difference };
+  const findings = checkTables({ read: [read], source: [source], maySkipTriggers: true });
+  const own = findings.filter(({ what }) => !what.includes("gone"));
+  expect(levels(own)).toEqual(expected.filter((level) => level !== "ok"));
+  for (const finding of own) expect(finding.remedy).toContain(remedy);
 });
 
 test("a table of the primary that the read database lacks fails; one that only the read database has is passed over", () => {

@@ -20,7 +20,7 @@ interface ExactCheck {
 }
 
 /** The numbers of `numeric(10,2)` or `time(3) without time zone`; empty without modifiers. */
-export function modifiersOf(type: ColumnType): readonly number[] {
+export function modifiersOf(type: Pick<ColumnType, "sql">): readonly number[] {
   const list = /\(([-\d, ]+)\)/.exec(type.sql)?.[1];
   return list === undefined ? [] : list.split(",").map(Number);
 }
