@@ -7,11 +7,14 @@ import { requireSchema } from "../sink/migrations.ts";
 import { ReplayStore } from "../sink/replay-store.ts";
 import { trimmedStart } from "../source/entry-range.ts";
 import { readExtents, type RangeGap } from "../source/range-reader.ts";
-import type { ReplayedRange, ReplayOptions } from "./replay.ts";
+import type { StreamExtent } from "../source/stream-extent.ts";
+import type { ReplayedRange, ReplayOptions, ReplayRange } from "./replay.ts";
 
 export interface PreparedRange extends ReplayedRange {
   /** Removed before the start, which was accepted. */
   readonly gap: RangeGap | undefined;
+  /** The stream was there at the start, or before. */
+  readonly existed: boolean;
   readonly base: (entryId: string) => bigint;
   /** Highest position of a snapshot's row that the shard has applied. */
   readonly snapshotPosition: bigint;
@@ -29,8 +32,9 @@ export async function prepareRanges(
     const client = await pool.connect();
     await requireSchema(client).finally(() => client.release());
     const store = new ReplayStore(pool, config.pipeline);
-    const known = new Set([...config.streams, ...(await store.streams())]);
-    const ranges = options.select([...known]);
+    const shards = await store.shards();
+    const current = shards.filter(({ retired }) => !retired).map(({ stream }) => stream);
+    const ranges = options.select([...new Set([...config.streams, ...current])]);
     const decisions = new DecisionStore(pool, config.pipeline);
     const redis = { url: config.redisUrl, name: `sluice:replay:${config.member}` };
     const extents = await readExtents(
@@ -38,29 +42,37 @@ export async function prepareRanges(
       ranges.map(({ stream }) => stream),
     );
     const prepared: PreparedRange[] = [];
-    for (const { stream, from, to } of ranges) {
-      const extent = extents.get(stream);
-      const last = extent?.lastId ?? from;
-      const end = to === undefined || compareEntryIds(last, to) < 0 ? last : to;
-      const trimmed = trimmedStart(from, extent);
-      const gap = trimmed && { missing: from, firstLeft: trimmed.firstLeft };
+    for (const range of ranges) {
+      const { stream } = range;
+      const applied = shards.some((shard) => shard.stream === stream && shard.applied);
       const base = baseOf(await decisions.bases(stream));
-      const first = extent?.firstId ?? from;
-      prepared.push({
-        stream,
-        from,
-        to: end,
-        gap,
-        base,
-        snapshotPosition: await store.snapshotPosition(stream),
-        begin: compareEntryIds(from, first) < 0 ? first : from,
-      });
+      const snapshotPosition = await store.snapshotPosition(stream);
+      prepared.push({ ...bounded(range, extents.get(stream), applied), base, snapshotPosition });
     }
     if (options.gaps.atStart === "refuse") refuseTrimmed(prepared);
     return prepared;
   } catch (failure) {
     throw classify(failure).error;
   }
+}
+
+function bounded(
+  { stream, from, to }: ReplayRange,
+  extent: StreamExtent | undefined,
+  applied: boolean,
+): Omit<PreparedRange, "base" | "snapshotPosition"> {
+  const last = extent?.lastId ?? from;
+  const first = extent?.firstId ?? from;
+  const existed = extent !== undefined || applied;
+  const trimmed = trimmedStart(from, extent, existed);
+  return {
+    stream,
+    from,
+    to: to === undefined || compareEntryIds(last, to) < 0 ? last : to,
+    gap: trimmed && { missing: from, firstLeft: trimmed.firstLeft },
+    existed,
+    begin: compareEntryIds(from, first) < 0 ? first : from,
+  };
 }
 
 function refuseTrimmed(ranges: readonly PreparedRange[]): void {

@@ -93,13 +93,15 @@ class StreamRun {
 
   /** Throws Interrupted when it is to stop. */
   async toEnd(): Promise<void> {
-    const { stream, from, to, gap } = this.range;
+    const { stream, to, gap, existed } = this.range;
     const { config, stopping } = this.session;
     if (gap !== undefined) this.passOver(gap);
-    if (compareEntryIds(to, from) < 0) return;
+    const from = gap === undefined ? this.range.from : gap.firstLeft;
+    if (from === undefined || compareEntryIds(to, from) < 0) return;
     const { redisUrl: url, batchEntries: maxEntries, batchBytes: targetBytes } = config;
     const name = `sluice:replay:${config.member}:${stream}`;
-    const reader = new RangeReader({ url, name, stream, from, to, maxEntries, targetBytes });
+    const place = { stream, from, to, fromSeen: gap !== undefined, existed };
+    const reader = new RangeReader({ url, name, ...place, maxEntries, targetBytes });
     const ended = new AbortController();
     const reading = { ...this.patience, stopping: AbortSignal.any([stopping, ended.signal]) };
     const next = (): Promise<RangeChunk> => retrying(() => reader.read(), reading);

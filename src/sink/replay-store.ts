@@ -10,6 +10,13 @@ export interface ReplayRecord {
   readonly startedBy: string;
 }
 
+export interface ReplayShard {
+  readonly stream: string;
+  readonly retired: boolean;
+  /** It has a checkpoint: the stream was there. */
+  readonly applied: boolean;
+}
+
 export type ReplayState = "done" | "failed" | "interrupted";
 
 /** The rows of `sluice.replay`: who replayed which range, when, with what result. */
@@ -22,13 +29,14 @@ export class ReplayStore {
     this.pipeline = pipeline;
   }
 
-  /** Streams of the pipeline's shards, earlier generations' included, that are not retired. */
-  async streams(): Promise<string[]> {
-    const { rows } = await this.pool.query<{ stream: string }>(
-      "SELECT stream FROM sluice.shard WHERE pipeline = $1 AND retired_at IS NULL ORDER BY generation, stream",
+  /** The pipeline's shards, earlier generations' included. */
+  async shards(): Promise<readonly ReplayShard[]> {
+    const { rows } = await this.pool.query<ReplayShard>(
+      `SELECT stream, retired_at IS NOT NULL AS retired, checkpoint IS NOT NULL AS applied
+       FROM sluice.shard WHERE pipeline = $1 ORDER BY generation, stream`,
       [this.pipeline],
     );
-    return rows.map(({ stream }) => stream);
+    return rows;
   }
 
   /** The highest position of a snapshot's row that the stream's shard has applied. */

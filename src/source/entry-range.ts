@@ -28,13 +28,16 @@ function timeOf(text: string): bigint | undefined {
 /**
  * Whether entries of a range that begins at `from` may have been removed, and the first that is left. A range from `0-0` asks for
  * what is left, whatever that is. How many entries went is known, not which: so a range that begins in the hole before the first
- * entry counts as trimmed.
+ * entry counts as trimmed. Of a stream that is gone nothing is known but that it was there (`existed`).
  */
 export function trimmedStart(
   from: string,
   extent: StreamExtent | undefined,
+  existed: boolean,
 ): { readonly firstLeft: string | undefined } | undefined {
-  if (extent === undefined || from === firstEntryId || extent.added <= extent.length) return undefined;
+  if (from === firstEntryId) return undefined;
+  if (extent === undefined) return existed ? { firstLeft: undefined } : undefined;
+  if (extent.added <= extent.length) return undefined;
   const { firstId, lastId } = extent;
   const missing =
     firstId === undefined ? compareEntryIds(from, lastId) <= 0 : compareEntryIds(from, firstId) < 0;

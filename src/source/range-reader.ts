@@ -4,9 +4,10 @@ import type { Entry } from "../decode/entry.ts";
 import { SluiceError } from "../errors/sluice-error.ts";
 import { openRedis, redisUnavailable } from "./connect.ts";
 import { ReadSize } from "./read-size.ts";
+import { trimmedStart } from "./entry-range.ts";
 import { command, ReplyChannel } from "./reply-channel.ts";
 import { ReplyCursor } from "./reply-scanner.ts";
-import { readStreamExtent, type StreamExtent } from "./stream-extent.ts";
+import { extentOf, readStreamExtent, type StreamExtent } from "./stream-extent.ts";
 
 export interface RangeReaderOptions {
   readonly url: string;
@@ -16,6 +17,10 @@ export interface RangeReaderOptions {
   /** Both inclusive. */
   readonly from: string;
   readonly to: string;
+  /** The entry `from` was seen in the stream. */
+  readonly fromSeen: boolean;
+  /** The stream is known to have been there. */
+  readonly existed: boolean;
   readonly maxEntries: number;
   readonly targetBytes: number;
 }
@@ -23,12 +28,12 @@ export interface RangeReaderOptions {
 export interface RangeChunk {
   /** In order; empty at the range's end. */
   readonly entries: readonly Entry[];
-  /** An entry that was there is gone: entries from it on were removed before they were read. */
+  /** Entries from some place on were, or may have been, removed before they were read. */
   readonly gap: RangeGap | undefined;
 }
 
 export interface RangeGap {
-  /** The first entry that is missing. */
+  /** The first entry that is missing, or the range's beginning. */
   readonly missing: string;
   /** The first that is left of the range; undefined: none. */
   readonly firstLeft: string | undefined;
@@ -39,7 +44,8 @@ const answerMs = 5_000;
 /**
  * Reads a range of a stream, chunk by chunk, beside whoever reads it as a group: no group's state is read or changed. Each read asks
  * for one entry more than it gives, and the next one must begin with that very entry. Since streams are trimmed from their
- * beginning, all behind it are then there too; when it is gone, what was lost begins with it (I8).
+ * beginning, all behind it are then there too; when it is gone, what was lost begins with it (I8). The first read has no such entry
+ * yet: what the stream holds, asked for right behind it, tells whether the range's beginning was still there.
  *
  * After a failure the next read goes on at the same place, on a new connection.
  */
@@ -50,13 +56,15 @@ export class RangeReader {
   private channel: ReplyChannel | undefined;
   private next: string;
   /** `next` was seen in the stream. */
-  private expected = false;
+  private expected: boolean;
+  private begun = false;
   private ended = false;
 
   constructor(options: RangeReaderOptions) {
     this.options = options;
     this.size = new ReadSize(options);
     this.next = options.from;
+    this.expected = options.fromSeen;
   }
 
   async read(): Promise<RangeChunk> {
@@ -66,8 +74,12 @@ export class RangeReader {
     try {
       this.channel ??= await this.connect();
       const asked = command("XRANGE", stream, this.next, to, "COUNT", count + 1);
-      const found = entriesOf(new ReplyCursor(await this.channel.exchange(asked, 1, answerMs)));
-      return this.take(found, count);
+      const looks = !this.begun && !this.expected;
+      const also = looks ? command("XINFO", "STREAM", stream) : "";
+      const replies = new ReplyCursor(await this.channel.exchange(asked + also, looks ? 2 : 1, answerMs));
+      const found = entriesOf(replies);
+      const gap = looks ? this.gapAtStart(found[0]?.id, extentIn(replies)) : this.gapBefore(found[0]?.id);
+      return this.take(found, count, gap);
     } catch (error) {
       this.close();
       throw error instanceof SluiceError ? error.at({ stream }) : redisUnavailable(error).at({ stream });
@@ -80,14 +92,24 @@ export class RangeReader {
     this.channel = undefined;
   }
 
-  private take(found: readonly Entry[], count: number): RangeChunk {
-    const firstLeft = found[0]?.id;
-    const gap = this.expected && firstLeft !== this.next ? { missing: this.next, firstLeft } : undefined;
+  private gapBefore(firstLeft: string | undefined): RangeGap | undefined {
+    return this.expected && firstLeft !== this.next ? { missing: this.next, firstLeft } : undefined;
+  }
+
+  /** By what the stream held after the read: what is still there then was there before. */
+  private gapAtStart(firstLeft: string | undefined, extent: StreamExtent | undefined): RangeGap | undefined {
+    const { from, existed } = this.options;
+    const trimmed = trimmedStart(from, extent, existed);
+    return trimmed && { missing: from, firstLeft };
+  }
+
+  private take(found: readonly Entry[], count: number, gap: RangeGap | undefined): RangeChunk {
     const following = found[count];
     this.size.learn(
       found.length,
       found.reduce((sum, { bytes }) => sum + bytes, 0),
     );
+    this.begun = true;
     this.expected = following !== undefined;
     this.ended = following === undefined;
     this.next = following?.id ?? this.next;
@@ -124,10 +146,22 @@ export async function readExtents(
   }
 }
 
+/** Of the reply of XINFO STREAM; undefined when there is no such key. */
+function extentIn(replies: ReplyCursor): StreamExtent | undefined {
+  const text = replies.error();
+  if (text === undefined) return extentOf(replies.value());
+  if (text.includes("no such key")) return undefined;
+  throw refused(text);
+}
+
+function refused(text: string): SluiceError {
+  return new SluiceError("REDIS_REPLY", `Redis answered: ${text}`);
+}
+
 /** `[[id, [name, value, …]], …]` */
 function entriesOf(reply: ReplyCursor): Entry[] {
   const text = reply.error();
-  if (text !== undefined) throw new SluiceError("REDIS_REPLY", `Redis answered: ${text}`);
+  if (text !== undefined) throw refused(text);
   const count = reply.array();
   const { bytes: buffer } = reply;
   const entries: Entry[] = [];

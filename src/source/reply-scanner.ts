@@ -154,6 +154,15 @@ export class ReplyCursor {
     }
   }
 
+  /** One element with all that is in it; texts become strings. */
+  value(): unknown {
+    const kind = this.tokens[this.at];
+    if (kind === replyKind.integer) return this.integer();
+    if (kind !== replyKind.array) return this.text();
+    const count = this.array();
+    return count < 0 ? undefined : Array.from({ length: count }, () => this.value());
+  }
+
   /** How many elements follow; -1: no array. */
   array(): number {
     return this.number(replyKind.array);

@@ -1,5 +1,6 @@
 import type { Redis } from "ioredis";
 import { firstEntryId } from "../change/entry-id.ts";
+import { pairs } from "./ask.ts";
 
 /** What a stream holds and has held. */
 export interface StreamExtent {
@@ -22,9 +23,13 @@ export async function readStreamExtent(redis: Redis, stream: string): Promise<St
     if (error instanceof Error && error.message.includes("no such key")) return undefined;
     throw error;
   }
+  return extentOf(reply);
+}
+
+/** From the reply of XINFO STREAM. */
+export function extentOf(reply: unknown): StreamExtent | undefined {
   if (!Array.isArray(reply)) return undefined;
-  const facts = new Map<unknown, unknown>();
-  for (let index = 0; index < reply.length; index += 2) facts.set(reply[index], reply[index + 1]);
+  const facts = pairs(reply);
   const first = facts.get("first-entry");
   return {
     firstId: Array.isArray(first) ? String(first[0]) : undefined,

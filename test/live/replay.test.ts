@@ -1,132 +1,25 @@
-import { Redis } from "ioredis";
-import { expect, inject, test } from "vitest";
-import { runProgram } from "../../src/cli/program.ts";
+import { expect, test } from "vitest";
 import { replayCommand } from "../../src/cli/replay.ts";
 import { replayFromSelection } from "../../src/cli/replay-arguments.ts";
 import { withReplay } from "../../src/cli/run.ts";
-import type { Config } from "../../src/config/config.ts";
 import type { Logger, LogFields } from "../../src/observe/logger.ts";
 import { buildPipeline } from "../../src/pipeline/build.ts";
-import { RangeReader } from "../../src/source/range-reader.ts";
-import { createDatabase, type TestDatabase } from "../support/database.ts";
-import { migrated, quietProgress, testConfig } from "../support/member.ts";
-import { sessionThatWaits, startMember } from "../support/scene.ts";
-import { createStreamPrefix } from "../support/stream-prefix.ts";
-
-const placeholder = "__debezium_unavailable_value";
-
-interface Stage extends AsyncDisposable {
-  readonly db: TestDatabase;
-  readonly redis: Redis;
-  readonly config: Config;
-  readonly streams: readonly string[];
-  readonly stream: string;
-  /** Adds a change; gives its entry's id. */
-  add(change: TestChange, stream?: string): Promise<string>;
-  /** Runs the program with `replay …`, as it is called from a shell. */
-  replay(...args: string[]): Promise<{ readonly code: number; readonly out: string; readonly err: string }>;
-  docs(): Promise<object[]>;
-}
-
-interface TestChange {
-  readonly op: "c" | "u" | "d" | "r" | "t";
-  readonly position: number;
-  readonly table?: string;
-  readonly id?: number;
-  readonly after?: Readonly<Record<string, unknown>>;
-  readonly oldId?: number;
-  readonly newId?: number;
-}
-
-function fields(change: TestChange): string[] {
-  const { op, position, table = "docs", id, after, oldId, newId } = change;
-  const source = { schema: "public", table, lsn: position, ts_ms: 1_700_000_000_000 };
-  const row = op === "d" || op === "t" ? null : { id, ...after };
-  const key = id === undefined ? "default" : JSON.stringify({ id });
-  return [
-    ...["key", key, "value", JSON.stringify({ before: null, after: row, source, op })],
-    ...(oldId === undefined ? [] : ["__DEBEZIUM.OLDKEY", JSON.stringify({ id: oldId })]),
-    ...(newId === undefined ? [] : ["__DEBEZIUM.NEWKEY", JSON.stringify({ id: newId })]),
-  ];
-}
-
-async function createStage(own: Partial<Config> = {}, shards = 1): Promise<Stage> {
-  await using stack = new AsyncDisposableStack();
-  const redisUrl = inject("redisUrl");
-  const db = stack.use(await createDatabase(inject("postgresUrl")));
-  const streams = stack.use(createStreamPrefix(redisUrl)).streams(shards);
-  const redis = stack.adopt(new Redis(redisUrl), (client) => client.disconnect());
-  await db.query(
-    `CREATE TABLE docs (id int PRIMARY KEY, title text, body text, _sluice_lsn bigint);
-     CREATE TABLE log (line text, _sluice_lsn bigint)`,
-  );
-  await migrated(db.url);
-  const config = testConfig({ databaseUrl: db.url, redisUrl, streams, retryMaxMs: 100, ...own });
-  const env = { SLUICE_DATABASE_URL: db.url, SLUICE_REDIS_URL: redisUrl, SLUICE_STREAMS: streams.join(",") };
-  const owned = stack.move();
-  const stream = streams[0] ?? "";
-  return {
-    ...{ db, redis, config, streams, stream },
-    add: async (change, into = stream) => String(await redis.xadd(into, "*", ...fields(change))),
-    replay: async (...args) => {
-      const said = { out: "", err: "" };
-      const batch = ["--batch-entries", String(config.batchEntries)];
-      const code = await runProgram(["replay", ...args, ...batch], {
-        out: (text) => void (said.out += text),
-        err: (text) => void (said.err += text),
-        env,
-      });
-      return { code, ...said };
-    },
-    docs: () => db.query("SELECT id, title, body FROM docs ORDER BY id"),
-    [Symbol.asyncDispose]: () => owned.disposeAsync(),
-  };
-}
-
-/** Applies what is in the streams as the service does. */
-async function applied(stage: Stage): Promise<void> {
-  await using _member = await startMember(stage.config);
-  await caughtUp(stage);
-}
-
-async function caughtUp({ redis, db, streams }: Stage): Promise<void> {
-  for (const stream of streams) {
-    const [[last] = [""]] = await redis.xrevrange(stream, "+", "-", "COUNT", 1);
-    if (last === "") continue;
-    const checkpoint = async (): Promise<unknown> =>
-      (
-        await db.query<{ checkpoint: string }>("SELECT checkpoint FROM sluice.shard WHERE stream = $1", [
-          stream,
-        ])
-      )[0]?.checkpoint;
-    await expect.poll(checkpoint, { timeout: 30_000, interval: 20 }).toBe(last);
-  }
-}
+import type { TestDatabase } from "../support/database.ts";
+import { quietProgress } from "../support/member.ts";
+import {
+  applied,
+  createStage,
+  fields,
+  holdDocs,
+  placeholder,
+  restored,
+  sessionLike,
+  threeDocs,
+} from "../support/replay-stage.ts";
+import { sessionThatWaits } from "../support/scene.ts";
 
 const shards = (db: TestDatabase): Promise<object[]> =>
   db.query("SELECT * FROM sluice.shard ORDER BY stream");
-
-async function threeDocs(stage: Stage): Promise<string[]> {
-  const ids: string[] = [];
-  for (const id of [1, 2, 3])
-    ids.push(await stage.add({ op: "c", id, position: id * 10, after: { title: "old", body: "b" } }));
-  for (const id of [1, 2, 3])
-    ids.push(
-      await stage.add({
-        op: "u",
-        id,
-        position: 100 + id,
-        after: { title: `title ${id}`, body: `body ${id}` },
-      }),
-    );
-  ids.push(await stage.add({ op: "d", id: 3, position: 200 }));
-  return ids;
-}
-
-const restored = [
-  { id: 1, title: "title 1", body: "body 1" },
-  { id: 2, title: "title 2", body: "body 2" },
-];
 
 test("rows damaged and deleted by hand come back, deleted ones stay away; the live checkpoint does not move", async () => {
   await using stage = await createStage();
@@ -230,106 +123,6 @@ test("--table limits what is replayed", async () => {
     { tables: ["public.d*", "!public.x"] },
   ]);
 });
-
-test("a range whose beginning was removed exits 3 with the first id that is left, and goes on when that is accepted", async () => {
-  await using stage = await createStage();
-  const { db, redis, stream, replay } = stage;
-  const ids = await threeDocs(stage);
-  await applied(stage);
-  await redis.xtrim(stream, "MINID", ids[3] ?? "");
-  await db.query("DELETE FROM docs");
-  const range = ["--stream", stream, "--from", ids[1] ?? ""];
-
-  const refused = await replay(...range);
-  expect(refused).toMatchObject({ code: 3, out: "" });
-  expect(refused.err).toContain("error REPLAY_TRIMMED");
-  expect(refused.err).toContain(`the first entry that is left is ${ids[3]}`);
-  expect(await stage.docs()).toEqual([]);
-  expect(await replay("--stream", stream, "--from", "2020-01-01T00:00:00Z")).toMatchObject({ code: 3 });
-
-  const accepted = await replay(...range, "--accept-gap");
-  expect(accepted).toMatchObject({ code: 0, err: expect.stringContaining("had been removed; accepted") });
-  expect(await stage.docs()).toEqual(restored);
-  await db.query("DELETE FROM docs");
-  expect(await replay("--stream", stream, "--from", "0")).toMatchObject({ code: 0 });
-  expect(await stage.docs()).toEqual(restored);
-
-  await redis.xtrim(stream, "MAXLEN", 0);
-  expect(await replay(...range)).toMatchObject({
-    code: 3,
-    err: expect.stringContaining("nothing of it is left"),
-  });
-  expect(await replay("--stream", stream, "--from", "0")).toMatchObject({ code: 0 });
-});
-
-test("a reader notices that entries it had yet to read were removed, and only those", async () => {
-  await using stage = await createStage();
-  const ids: string[] = [];
-  for (let id = 0; id < 12; id++) ids.push(await stage.add({ op: "c", id, position: id + 1 }));
-  const reader = new RangeReader({
-    ...{ url: inject("redisUrl"), name: "test", stream: stage.stream },
-    ...{ from: "0-0", to: ids[11] ?? "", maxEntries: 4, targetBytes: 2 ** 20 },
-  });
-  const read = async (): Promise<object> => {
-    const { entries, gap } = await reader.read();
-    return { ids: entries.map(({ id }) => id), gap };
-  };
-  expect(await read()).toEqual({ ids: ids.slice(0, 4), gap: undefined });
-  await stage.redis.xtrim(stage.stream, "MINID", ids[4] ?? "");
-  expect(await read()).toEqual({ ids: ids.slice(4, 8), gap: undefined });
-  await stage.redis.xtrim(stage.stream, "MINID", ids[10] ?? "");
-  expect(await read()).toEqual({ ids: ids.slice(10), gap: { missing: ids[8], firstLeft: ids[10] } });
-  expect(await read()).toEqual({ ids: [], gap: undefined });
-  reader.close();
-});
-
-/** Keeps everyone from writing `docs` until it is released. */
-async function holdDocs(db: TestDatabase): Promise<AsyncDisposable> {
-  const client = await db.pool.connect();
-  await client.query("BEGIN; LOCK TABLE docs IN SHARE ROW EXCLUSIVE MODE");
-  return {
-    [Symbol.asyncDispose]: async () => {
-      await client.query("ROLLBACK");
-      client.release();
-    },
-  };
-}
-
-test("a range that is trimmed under the running replay is reported, with what was done before", async () => {
-  await using stage = await createStage({ batchEntries: 2 });
-  const { db, redis, stream } = stage;
-  const ids: string[] = [];
-  for (let id = 0; id < 12; id++)
-    ids.push(await stage.add({ op: "c", id, position: id + 1, after: { title: "t" } }));
-  await using stack = new AsyncDisposableStack();
-  const held = stack.use(await holdDocs(db));
-  const running = stage.replay("--stream", stream, "--from", ids[0] ?? "");
-  await sessionLike(db, "sluice:replay:%");
-  await redis.xtrim(stream, "MINID", ids[9] ?? "");
-  await held[Symbol.asyncDispose]();
-  stack.move();
-  const { code, err } = await running;
-  expect(code).toBe(3);
-  expect(err).toContain("error REPLAY_TRIMMED");
-  expect(err).toContain(`the first entry that is left is ${ids[9]}`);
-  const done = (await stage.docs()).length;
-  expect(done).toBeGreaterThanOrEqual(2);
-  expect(done).toBeLessThan(9);
-  expect(
-    await db.query("SELECT state, entries::int, detail -> 'error' ->> 'code' AS code FROM sluice.replay"),
-  ).toEqual([{ state: "failed", entries: done, code: "REPLAY_TRIMMED" }]);
-});
-
-async function sessionLike(db: TestDatabase, name: string): Promise<void> {
-  const look = async (): Promise<number> =>
-    (
-      await db.query(
-        `SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock' AND application_name LIKE $1`,
-        [name],
-      )
-    ).length;
-  await expect.poll(look, { timeout: 10_000, interval: 10 }).toBeGreaterThan(0);
-}
 
 test("an interrupted replay ends after the chunk at hand, exits 130 and says how to go on", async () => {
   await using stage = await createStage({ batchEntries: 2 });
@@ -456,74 +249,6 @@ test("a key change is restored from what the old key's delete saved, and not onc
   expect(await replay("--stream", stream, "--from", "0", "--to", to)).toMatchObject({ code: 0 });
   expect(await stage.docs()).toEqual(expected);
 });
-
-const guarded = `
-  CREATE FUNCTION no_way_back() RETURNS trigger LANGUAGE plpgsql AS $$
-  BEGIN
-    IF OLD._sluice_lsn > NEW._sluice_lsn THEN RAISE EXCEPTION 'row % went back', OLD.id; END IF;
-    RETURN NEW;
-  END $$;
-  CREATE TRIGGER no_way_back BEFORE UPDATE ON docs FOR EACH ROW EXECUTE FUNCTION no_way_back();
-  ALTER TABLE docs ENABLE ALWAYS TRIGGER no_way_back`;
-
-test("everything replayed twice while a load is applied: no row goes back, and the end is the load's end", async () => {
-  await using stage = await createStage({ batchEntries: 50 }, 3);
-  const { db, redis, streams } = stage;
-  await db.query(guarded);
-  await using member = await startMember(stage.config);
-  const model = new Map<number, { title: string; body: string }>();
-  let position = 0;
-  const load = async (changes: number): Promise<void> => {
-    for (let done = 0; done < changes; done += 40) {
-      const pipeline = redis.pipeline();
-      for (let index = 0; index < 40; index++) {
-        const id = Math.floor(Math.random() * 90);
-        const stream = streams[id % streams.length] ?? "";
-        pipeline.xadd(stream, "*", ...fields(nextChange(model, id, ++position)));
-      }
-      await pipeline.exec();
-    }
-  };
-  await load(4_000);
-  const replayed = new AbortController();
-  const loading = (async () => {
-    // The live member keeps up, so that what is replayed was applied, is being applied, or is yet to be.
-    for (; !replayed.signal.aborted; await caughtUp(stage)) await load(400);
-  })();
-  const replays = [
-    await stage.replay("--all-streams", "--from", "0"),
-    await stage.replay("--all-streams", "--from", "0"),
-  ];
-  replayed.abort();
-  await loading;
-  expect(replays.map(({ code }) => code)).toEqual([0, 0]);
-  expect(member.seen.codes.filter((code) => code !== "DATABASE_BUSY")).toEqual([]);
-  const expected = [...model].sort(([left], [right]) => left - right).map(([id, row]) => ({ id, ...row }));
-  expect(await stage.docs()).toEqual(expected);
-  expect(await db.query("SELECT DISTINCT state FROM sluice.replay")).toEqual([{ state: "done" }]);
-});
-
-/** An insert, update or delete as the primary would make it; large values that do not change are left out. */
-function nextChange(
-  model: Map<number, { title: string; body: string }>,
-  id: number,
-  position: number,
-): TestChange {
-  const row = model.get(id);
-  const title = `title ${position}`;
-  if (row === undefined) {
-    model.set(id, { title, body: `body ${position}` });
-    return { op: "c", id, position, after: { title, body: `body ${position}` } };
-  }
-  if (Math.random() < 0.3) {
-    model.delete(id);
-    return { op: "d", id, position };
-  }
-  const keeps = Math.random() < 0.4;
-  const body = keeps ? row.body : `body ${position}`;
-  model.set(id, { title, body });
-  return { op: "u", id, position, after: { title, body: keeps ? placeholder : body } };
-}
 
 test("run --replay-from replays before it takes shards, warns of what it cannot restore, and goes on live", async () => {
   await using stage = await createStage();

@@ -49,20 +49,25 @@ describe("the beginning of a range", () => {
   const extent = { firstId: "100-0", lastId: "200-0", maxDeletedId: undefined, added: 10n, length: 4n };
 
   it("was removed when it lies before what is left, and entries were removed", () => {
-    expect(trimmedStart("99-5", extent)).toEqual({ firstLeft: "100-0" });
-    expect(trimmedStart("100-0", extent)).toBeUndefined();
-    expect(trimmedStart("1-0", { ...extent, added: 4n })).toBeUndefined();
-    expect(trimmedStart("1-0", undefined)).toBeUndefined();
+    expect(trimmedStart("99-5", extent, true)).toEqual({ firstLeft: "100-0" });
+    expect(trimmedStart("100-0", extent, true)).toBeUndefined();
+    expect(trimmedStart("1-0", { ...extent, added: 4n }, true)).toBeUndefined();
+  });
+
+  it("is missing with its stream, if that was ever there", () => {
+    expect(trimmedStart("99-5", undefined, true)).toEqual({ firstLeft: undefined });
+    expect(trimmedStart("99-5", undefined, false)).toBeUndefined();
   });
 
   it("is never missing when all that is left is asked for", () => {
-    expect(trimmedStart("0-0", extent)).toBeUndefined();
+    expect(trimmedStart("0-0", extent, true)).toBeUndefined();
+    expect(trimmedStart("0-0", undefined, true)).toBeUndefined();
   });
 
   it("was removed with everything else, unless it lies behind it", () => {
     const empty = { ...extent, firstId: undefined, length: 0n };
-    expect(trimmedStart("200-0", empty)).toEqual({ firstLeft: undefined });
-    expect(trimmedStart("200-1", empty)).toBeUndefined();
+    expect(trimmedStart("200-0", empty, true)).toEqual({ firstLeft: undefined });
+    expect(trimmedStart("200-1", empty, true)).toBeUndefined();
   });
 });
 
