@@ -1,4 +1,3 @@
-import type pg from "pg";
 import type { Config } from "../config/config.ts";
 import { excessMemory } from "../maintenance/memory.ts";
 import { countBelow, removesAny, type TrimBound, type TrimLimit } from "../maintenance/trim.ts";
@@ -57,9 +56,11 @@ export async function trim(
   });
   let redis: StreamRedis | undefined;
   try {
-    const shards = await readShards(pool, config.pipeline);
+    const store = new MaintenanceStore(pool, config.pipeline);
+    const shards = await readShards(store);
     redis = await openRedis({ url: config.redisUrl, name: "sluice-trim" });
-    const report = await trimOnce(config, redis, shards, dryRun);
+    const stands = (shard: ShardRecord): Promise<boolean> => store.stands(shard);
+    const report = await trimOnce({ config, redis, shards, stands, dryRun });
     io.out(json ? `${JSON.stringify(report)}\n` : trimText(report));
     return exitCode.done;
   } finally {
@@ -68,27 +69,28 @@ export async function trim(
   }
 }
 
-async function readShards(pool: pg.Pool, pipeline: string): Promise<readonly ShardRecord[]> {
+async function readShards(store: MaintenanceStore): Promise<readonly ShardRecord[]> {
   try {
-    const shards = await new MaintenanceStore(pool, pipeline).durableShards();
+    const shards = await store.durableShards();
     return shards.filter((shard) => !shard.retired);
   } catch (error) {
     throw statusError(error);
   }
 }
 
-async function trimOnce(
-  config: Config,
-  redis: StreamRedis,
-  shards: readonly ShardRecord[],
-  dryRun: boolean,
-): Promise<TrimReport> {
+interface TrimOnce extends Pick<TrimRound, "redis" | "shards" | "stands"> {
+  readonly config: Config;
+  readonly dryRun: boolean;
+}
+
+async function trimOnce({ config, redis, shards, stands, dryRun }: TrimOnce): Promise<TrimReport> {
   const server = await readRedisFacts(redis);
   const [time] = await ask(redis, [["TIME"]]);
   const streams = shards.map(({ stream }) => stream);
   const round: TrimRound = {
     redis,
     shards,
+    stands,
     server,
     nowMs: milliseconds(valueOf(time)),
     streams: await readStreamFacts(redis, streams, config.group),

@@ -154,7 +154,8 @@ export class Maintenance {
   private async trim(seen: Seen): Promise<void> {
     const owned = new Set(seen.owned.map(({ stream }) => stream));
     const shards = seen.shards.filter((shard) => owned.has(shard.stream) && !shard.retired);
-    const round = { ...seen, shards, stopping: this.stopping.signal };
+    const stands = (shard: ShardRecord): Promise<boolean> => this.store.stands(shard);
+    const round = { ...seen, shards, stopping: this.stopping.signal, stands };
     await this.trimmer.trim(round, await this.trimmer.plan(round));
   }
 

@@ -44,11 +44,14 @@ export interface TrimRound {
   /** Redis's clock, in milliseconds since 1970. */
   readonly nowMs: number;
   readonly stopping: AbortSignal;
+  /** The shard still stands where it did, or beyond; asked right before entries go. */
+  readonly stands: (shard: ShardRecord) => Promise<boolean>;
 }
 
 /** What may go from one stream. */
 export interface TrimPlan {
   readonly stream: string;
+  readonly shard: ShardRecord;
   /** By retention; undefined: nothing. */
   readonly bound: TrimBound | undefined;
   /** What may go when memory is short; undefined: nothing. */
@@ -62,6 +65,8 @@ const mostCommands = 100;
 
 /** Entries that may stay beyond the limit: about a node, which is not taken apart anyway. */
 const precision = 100;
+
+const never = async (): Promise<boolean> => false;
 
 /** Takes from the streams what is applied and kept by nothing; more of it while Redis's memory is short (I6). */
 export class Trimmer {
@@ -87,6 +92,7 @@ export class Trimmer {
       const bound = trimBound(facts);
       plans.push({
         stream: shard.stream,
+        shard,
         bound: removesAny(bound, stream.firstId) ? bound : undefined,
         underPressure: trimBound({ ...facts, retained: undefined }),
         reason: bound?.reason ?? whyNothing(facts),
@@ -98,29 +104,26 @@ export class Trimmer {
     return plans;
   }
 
-  /** Returns how many entries went, by stream. */
+  /** Returns how many entries went, by stream. None of a shard that was put back since: they are needed again (I6). */
   async trim(round: TrimRound, plans: readonly TrimPlan[]): Promise<ReadonlyMap<string, number>> {
     const trimmed = new Map<string, number>();
-    const remove = async (
-      stream: string,
-      minId: string,
-      commands: number,
-      enough?: () => Promise<boolean>,
-    ) => {
-      const { redis, stopping } = round;
-      const limits = { mostCommands: commands, stopping, ...(enough === undefined ? {} : { enough }) };
+    const remove = async ({ stream, shard }: TrimPlan, minId: string, relieved = never) => {
+      const { redis, stopping, stands } = round;
+      const enough = async (): Promise<boolean> => (await relieved()) || !(await stands(shard));
+      if (!(await stands(shard))) return;
+      const limits = { mostCommands, stopping, enough };
       const removed = await trimStream(redis, stream, minId, limits);
       if (removed === 0) return;
       trimmed.set(stream, (trimmed.get(stream) ?? 0) + removed);
       this.options.progress.entriesTrimmed(stream, removed);
     };
-    for (const { stream, bound } of plans) {
-      if (bound !== undefined) await remove(stream, bound.minId, mostCommands);
+    for (const plan of plans) {
+      if (plan.bound !== undefined) await remove(plan, plan.bound.minId);
     }
     const relieved = async (): Promise<boolean> => !(await this.isShort(round));
-    for (const { stream, underPressure } of plans) {
+    for (const plan of plans) {
       if (round.stopping.aborted || (await relieved())) break;
-      if (underPressure !== undefined) await remove(stream, underPressure.minId, mostCommands, relieved);
+      if (plan.underPressure !== undefined) await remove(plan, plan.underPressure.minId, relieved);
     }
     return trimmed;
   }

@@ -1,4 +1,5 @@
 import type pg from "pg";
+import { compareEntryIds, firstEntryId } from "../change/entry-id.ts";
 
 /** A shard's row, as maintenance needs it. */
 export interface ShardRecord {
@@ -84,6 +85,19 @@ export class MaintenanceStore {
       [this.pipeline, shard.stream, shard.epoch, shard.checkpoint, entries.toString()],
     );
     return rowCount === 1;
+  }
+
+  /**
+   * Whether the shard has the same owner's epoch and is not behind its place of then. A row that is held against everybody may be about to
+   * be put back, and counts as gone; batches, which hold it against each other only, do not matter.
+   */
+  async stands(shard: ShardRecord): Promise<boolean> {
+    const { rows } = await this.pool.query<{ checkpoint: string | null }>(
+      "SELECT checkpoint FROM sluice.shard WHERE pipeline = $1 AND stream = $2 AND epoch = $3 FOR KEY SHARE SKIP LOCKED",
+      [this.pipeline, shard.stream, shard.epoch],
+    );
+    const now = rows[0]?.checkpoint ?? firstEntryId;
+    return rows.length > 0 && compareEntryIds(now, shard.checkpoint ?? firstEntryId) >= 0;
   }
 
   /** Marks the shard as needed no more, if it has not moved meanwhile. */

@@ -2,8 +2,11 @@ import { expect, it } from "vitest";
 import { startRedis } from "../../demo/local/redis-server.ts";
 import { createTempFolder } from "../../demo/local/temp-folder.ts";
 import { trim, type TrimReport } from "../../src/cli/trim.ts";
+import { Trimmer, type TrimRound } from "../../src/maintenance/trimmer.ts";
+import { MaintenanceStore } from "../../src/sink/maintenance-store.ts";
 import { BufferPool } from "../../src/source/buffer-pool.ts";
 import { ShardReader } from "../../src/source/shard-reader.ts";
+import { readStreamFacts } from "../../src/source/stream-facts.ts";
 import { createKeptStream } from "../support/kept-stream.ts";
 
 /** Entries of a node, which is not taken apart. */
@@ -35,6 +38,47 @@ it("removes nothing of a shard that has applied nothing, or whose group is missi
   await kept.db.query("UPDATE sluice.shard SET checkpoint = $1", [`${Date.now() + hour}-0`]);
   await maintenance.round();
   expect(await kept.left()).toEqual(ids);
+});
+
+it("removes nothing of a shard that was put back, or is about to be, after the round was planned", async () => {
+  await using kept = await createKeptStream();
+  const { db, redis, stream, config } = kept;
+  const ids = await kept.add(1_000);
+  await kept.applied(ids, 1_000);
+  const store = new MaintenanceStore(db.pool, config.pipeline);
+  const trimmer = new Trimmer({ config, progress: { entriesTrimmed: () => undefined } });
+  const plan = async () => {
+    const shards = await store.durableShards();
+    const round: TrimRound = {
+      ...{ redis, shards, nowMs: Date.now(), server: { maxmemory: 0 } },
+      streams: await readStreamFacts(redis, [stream], config.group),
+      stopping: new AbortController().signal,
+      stands: (shard) => store.stands(shard),
+    };
+    const plans = await trimmer.plan(round);
+    return () => trimmer.trim(round, plans);
+  };
+  const held = await db.pool.connect();
+  await held.query("BEGIN");
+  const planned = await plan();
+  await held.query("SELECT FROM sluice.shard FOR UPDATE");
+  await planned();
+  await held.query("COMMIT");
+  held.release();
+  for (const change of ["epoch = epoch + 1", `checkpoint = '${ids[499]}', entries = 500`]) {
+    const again = await plan();
+    await db.query(`UPDATE sluice.shard SET ${change}`);
+    await again();
+  }
+  expect(await kept.left()).toHaveLength(1_000);
+  const current = await plan();
+  const batch = await db.pool.connect();
+  await batch.query("BEGIN");
+  await batch.query("UPDATE sluice.shard SET updated_at = now()");
+  await current();
+  await batch.query("COMMIT");
+  batch.release();
+  expect((await kept.left()).length).toBeLessThan(500 + node);
 });
 
 it("keeps what another group has pending or has not read, also when memory is short", async () => {
