@@ -1,11 +1,11 @@
 import type { Config } from "../config/config.ts";
 import { SluiceError } from "../errors/sluice-error.ts";
 import { openPool } from "../sink/connect.ts";
-import { DecisionStore, type PutBack } from "../sink/decision-store.ts";
+import { DecisionStore } from "../sink/decision-store.ts";
 import { openRedis } from "../source/connect.ts";
 import { readStreamExtent } from "../source/stream-extent.ts";
-import { countEntries, entryIdBefore } from "../source/count-entries.ts";
 import { startingPoint } from "../source/starting-point.ts";
+import { acceptRewound } from "./accept-rewound.ts";
 import type { ConsoleIo } from "./console-io.ts";
 import { exitCode } from "./exit-code.ts";
 import { userName } from "./user-name.ts";
@@ -33,53 +33,6 @@ export async function accept(
 }
 
 type Pool = ReturnType<typeof openPool>;
-
-async function acceptRewound(config: Config, io: ConsoleIo, pool: Pool, dryRun: boolean): Promise<number> {
-  const decisions = new DecisionStore(pool, config.pipeline);
-  const since = await decisions.rewoundSince();
-  if (since === undefined) {
-    io.err("no shard is stopped by PRIMARY_REWOUND; nothing to accept\n");
-    return exitCode.problems;
-  }
-  const again = await shardsToPutBack(config, decisions, since);
-  const streams = again.map(({ stream }) => stream).join(", ");
-  const also = streams === "" ? "" : `; ${streams} would not have noticed and apply again what came since`;
-  if (dryRun) {
-    io.out(`would let positions count anew from the restored primary's first entry, ${since}, on${also}\n`);
-    return exitCode.done;
-  }
-  const base = await decisions.acceptRewoundPrimary(since, again, userName());
-  io.out(
-    `accepted: from entry ${since} on, positions count from ${base}; the shards go on by themselves${also}\n`,
-  );
-  return exitCode.done;
-}
-
-/**
- * Shards that have applied changes of the restored primary without base: their own last change was at a place that its log had
- * already passed, so they could not tell. Beside the others' positions those would look old, to a TRUNCATE for one.
- */
-async function shardsToPutBack(
-  config: Config,
-  decisions: DecisionStore,
-  since: string,
-): Promise<readonly PutBack[]> {
-  const past = await decisions.appliedSince(since);
-  if (past.length === 0) return [];
-  const redis = await openRedis({ url: config.redisUrl, name: "sluice-accept" });
-  try {
-    const shards: PutBack[] = [];
-    for (const { stream, checkpoint } of past) {
-      const entries = (await decisions.checkpoint(stream))?.entries ?? 0n;
-      const passed = await countEntries(redis, { stream, from: since, to: checkpoint });
-      const to = { id: entryIdBefore(since), entries: entries - passed };
-      if (passed > 0n) shards.push({ stream, from: checkpoint, to });
-    }
-    return shards;
-  } finally {
-    redis.disconnect();
-  }
-}
 
 async function acceptGap(
   config: Config,

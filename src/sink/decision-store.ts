@@ -1,5 +1,6 @@
 import type pg from "pg";
 import { compareEntryIds } from "../change/entry-id.ts";
+import type { LogPlace } from "../decode/log-order.ts";
 import { SluiceError } from "../errors/sluice-error.ts";
 import type { Checkpoint, Lease } from "./shard-store.ts";
 
@@ -11,12 +12,35 @@ export interface PositionBase {
   readonly base: bigint;
 }
 
+/** A shard that a restored primary has stopped: at which entry, and where it stood in the former primary's log. */
+export interface RewoundStop extends LogPlace {
+  readonly entryId: string;
+}
+
+/** A shard that has applied entries from some place on. */
+export interface AppliedShard {
+  readonly stream: string;
+  readonly checkpoint: string;
+  /** Entries of the stream at or before the checkpoint, removed ones included. */
+  readonly entries: bigint;
+}
+
 /** A shard that cannot have noticed that the primary was restored, and is to apply again what it has applied since. */
 export interface PutBack {
   readonly stream: string;
-  readonly from: string;
-  readonly to: Checkpoint;
+  readonly to: { readonly id: string; readonly entries: bigint };
 }
+
+export interface RewoundDecision {
+  /** The first entry known to be of the restored primary. */
+  readonly since: string;
+  readonly decidedBy: string;
+  /** Which of the shards that have applied something since are put back; their checkpoints stand still meanwhile. */
+  readonly putBack: (applied: readonly AppliedShard[]) => Promise<readonly PutBack[]>;
+}
+
+/** How long the shards may stand still for a decision whose process hangs, in milliseconds. */
+const longestHoldMs = 15_000;
 
 /** `ms-seq` for comparisons; text would put 10 before 9. */
 const orderOf = (id: string): string =>
@@ -43,8 +67,8 @@ export class DecisionStore {
   }
 
   /**
-   * From which entries on the shard's positions have which base: from where it noticed a restored primary, and from where the first
-   * shard did. A shard that had little to apply before cannot notice it by itself, yet its positions must rise with the others'.
+   * From which entries on the shard's positions have which base: from where it noticed a restored primary, and from the first entry of
+   * that primary in any stream. A shard that had little to apply before cannot notice it by itself, yet its positions must rise with the others'.
    */
   async bases(stream: string): Promise<PositionBase[]> {
     const { rows } = await this.pool.query<{ fromEntry: string; base: string }>(
@@ -57,53 +81,78 @@ export class DecisionStore {
     return rows.map(({ fromEntry, base }) => ({ fromEntry, base: BigInt(base) }));
   }
 
-  /**
-   * From where on entries are the restored primary's: the first that a shard has stopped at, and what came in the same millisecond, since
-   * each stream counts within it by itself. The former primary wrote nothing so late. Undefined when no shard has stopped.
-   */
-  async rewoundSince(): Promise<string | undefined> {
-    const { rows } = await this.pool.query<{ entryId: string }>(
-      `SELECT last_error #>> '{place,entryId}' AS "entryId" FROM sluice.shard
+  /** The first entry that a restored primary has stopped a shard at. Undefined when it has stopped none. */
+  async firstRewoundStop(): Promise<RewoundStop | undefined> {
+    const { rows } = await this.pool.query<RewoundStop>(
+      `SELECT last_error #>> '{place,entryId}' AS "entryId",
+         commit_lsn::float8 AS "commitLsn", committed_at_ms::float8 AS "committedAtMs"
+       FROM sluice.shard
        WHERE pipeline = $1 AND last_error ->> 'code' = 'PRIMARY_REWOUND' AND last_error #>> '{place,entryId}' IS NOT NULL`,
       [this.pipeline],
     );
-    const [first] = rows.map(({ entryId }) => entryId).sort(compareEntryIds);
-    return first?.replace(/-\d+$/, "-0");
+    return rows.sort((left, right) => compareEntryIds(left.entryId, right.entryId))[0];
+  }
+
+  /** The pipeline's shards, whoever owns them. */
+  async streams(): Promise<string[]> {
+    const { rows } = await this.pool.query<{ stream: string }>(
+      "SELECT stream FROM sluice.shard WHERE pipeline = $1 AND retired_at IS NULL ORDER BY stream",
+      [this.pipeline],
+    );
+    return rows.map(({ stream }) => stream);
   }
 
   /** Shards that have applied entries from `since` on, as if they were the former primary's. */
-  async appliedSince(since: string): Promise<{ readonly stream: string; readonly checkpoint: string }[]> {
-    const { rows } = await this.pool.query<{ stream: string; checkpoint: string }>(
-      `SELECT stream, checkpoint FROM sluice.shard WHERE pipeline = $1 AND ${orderOf("checkpoint")} >= ${orderOf("$2")}
-       ORDER BY stream`,
-      [this.pipeline, since],
+  async appliedSince(since: string): Promise<AppliedShard[]> {
+    return await this.appliedOn(this.pool, since, "");
+  }
+
+  private async appliedOn(
+    client: pg.ClientBase | pg.Pool,
+    since: string,
+    lock: "" | "FOR UPDATE",
+  ): Promise<AppliedShard[]> {
+    const { rows } = await client.query<{ stream: string; checkpoint: string | null; entries: string }>(
+      `SELECT stream, checkpoint, entries::text FROM sluice.shard WHERE pipeline = $1 ORDER BY stream ${lock}`,
+      [this.pipeline],
     );
-    return rows;
+    return rows.flatMap(({ stream, checkpoint, entries }) =>
+      checkpoint === null || compareEntryIds(checkpoint, since) < 0
+        ? []
+        : [{ stream, checkpoint, entries: BigInt(entries) }],
+    );
   }
 
   /**
-   * Records that the primary was restored; `since` is the first entry known to be of it. Returns the base, above every position
-   * written so far. Every shard is taken from its owner, so that it begins anew and learns of the base. Throws when a shard to be
-   * put back has moved on.
+   * Records that the primary was restored. Returns the base, above every position written so far. Every shard is taken from its owner, so
+   * that it begins anew and learns of the base. All rows are held from the first look at the checkpoints on: no batch moves one in
+   * between, however busy the shards are (I2).
    */
-  async acceptRewoundPrimary(since: string, putBack: readonly PutBack[], decidedBy: string): Promise<bigint> {
+  async acceptRewoundPrimary({ since, decidedBy, putBack }: RewoundDecision): Promise<bigint> {
     const client = await this.pool.connect();
     try {
       await client.query("BEGIN");
+      await client.query(`SET LOCAL idle_in_transaction_session_timeout = ${longestHoldMs}`);
+      const again = await putBack(await this.appliedOn(client, since, "FOR UPDATE"));
       await client.query(
         `UPDATE sluice.shard SET epoch = epoch + 1, owner = NULL, lease_until = NULL, state = 'free',
            last_error = CASE WHEN last_error ->> 'code' <> 'PRIMARY_REWOUND' THEN last_error END
-         WHERE (pipeline, stream) IN (SELECT pipeline, stream FROM sluice.shard WHERE pipeline = $1 ORDER BY stream FOR UPDATE)`,
+         WHERE pipeline = $1`,
         [this.pipeline],
       );
-      for (const shard of putBack) await this.putBack(client, shard);
+      for (const { stream, to } of again) {
+        await client.query(
+          "UPDATE sluice.shard SET checkpoint = $3, entries = $4 WHERE pipeline = $1 AND stream = $2",
+          [this.pipeline, stream, to.id, to.entries.toString()],
+        );
+      }
       const { rows } = await client.query<{ base: string }>(
         `INSERT INTO sluice.decision (pipeline, kind, detail, decided_by)
          SELECT $1, 'rewound-primary',
            jsonb_build_object('base', (max(position) + $3::bigint)::text, 'since', $4::text, 'again', $5::text[]), $2
          FROM sluice.shard WHERE pipeline = $1
          RETURNING detail ->> 'base' AS base`,
-        [this.pipeline, decidedBy, room.toString(), since, putBack.map(({ stream }) => stream)],
+        [this.pipeline, decidedBy, room.toString(), since, again.map(({ stream }) => stream)],
       );
       await client.query("COMMIT");
       client.release();
@@ -112,14 +161,6 @@ export class DecisionStore {
       client.release(true);
       throw error;
     }
-  }
-
-  private async putBack(client: pg.ClientBase, { stream, from, to }: PutBack): Promise<void> {
-    const { rowCount } = await client.query(
-      `UPDATE sluice.shard SET checkpoint = $4, entries = $5 WHERE pipeline = $1 AND stream = $2 AND checkpoint = $3`,
-      [this.pipeline, stream, from, to.id, to.entries.toString()],
-    );
-    if (rowCount !== 1) throw movedOn(stream);
   }
 
   /**

@@ -2,7 +2,7 @@ import type { Redis } from "ioredis";
 
 const page = 1_000;
 
-/** How many entries the stream has from `from` to `to`, both inclusive. Redis cannot tell, so they are read in pages. */
+/** How many entries the stream has from `from` (`(` before it: after it) to `to`. Redis cannot tell, so they are read in pages. */
 export async function countEntries(
   redis: Redis,
   { stream, from, to }: { readonly stream: string; readonly from: string; readonly to: string },
@@ -15,6 +15,18 @@ export async function countEntries(
     if (last === undefined || entries.length < page) return count;
     start = `(${last}`;
   }
+}
+
+/** The last entry of the stream before this id; undefined: none is left. */
+export async function lastEntryBefore(redis: Redis, stream: string, id: string): Promise<string | undefined> {
+  const [entry] = await redis.xrevrange(stream, `(${id}`, "-", "COUNT", 1);
+  return entry?.[0];
+}
+
+/** The first entry of the stream after this id; undefined: there is none. */
+export async function firstEntryAfter(redis: Redis, stream: string, id: string): Promise<string | undefined> {
+  const [entry] = await redis.xrange(stream, `(${id}`, "+", "COUNT", 1);
+  return entry?.[0];
 }
 
 /** The highest id that an entry before this one can have. */

@@ -50,8 +50,12 @@ export interface ShardRow {
 
 export interface RunningMember extends AsyncDisposable {
   readonly pipeline: Pipeline;
-  /** Codes of all failures so far, in order; `rewound` counts sessions that began at the checkpoint. */
-  readonly seen: { readonly codes: readonly ErrorCode[]; readonly rewound: number };
+  /** Codes of all failures so far, in order; `rewound` counts sessions that began at the checkpoint, `reasons` says why they did. */
+  readonly seen: {
+    readonly codes: readonly ErrorCode[];
+    readonly rewound: number;
+    readonly reasons: readonly string[];
+  };
 }
 
 export async function createScene(options: SceneOptions = {}): Promise<Scene> {
@@ -128,13 +132,17 @@ async function expectAppliedOnce(scene: Scene, last: number, stream: string): Pr
 
 export async function startMember(config: Config): Promise<RunningMember> {
   const codes: ErrorCode[] = [];
-  const seen = { codes, rewound: 0 };
+  const reasons: string[] = [];
+  const seen = { codes, reasons, rewound: 0 };
   const note = (error: SluiceError | undefined): void => {
     if (error !== undefined) codes.push(error.code);
   };
   const progress: ProgressListener = {
     ...quietProgress,
-    rewound: () => void seen.rewound++,
+    rewound: (_stream, reason) => {
+      seen.rewound++;
+      reasons.push(reason);
+    },
     shardState: (_stream, _state, error) => note(error),
     retried: (_stage, error) => note(error),
   };
