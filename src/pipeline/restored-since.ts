@@ -1,6 +1,7 @@
 import { compareEntryIds, firstEntryId } from "../change/entry-id.ts";
 import type { Change } from "../change/change.ts";
 import { Decoder } from "../decode/decode-chunk.ts";
+import { Positions } from "../decode/positions.ts";
 import type { LogPlace } from "../decode/log-order.ts";
 import { baseOf, type DecisionStore, type RewoundStop } from "../sink/decision-store.ts";
 import type { StreamRedis } from "../source/ask.ts";
@@ -45,7 +46,8 @@ async function newestFormer(
   known: string,
 ): Promise<string> {
   const base = baseOf(await decisions.bases(stream));
-  const decoder = new Decoder({ stream, nullKey, includes: () => true, base });
+  const positions = Positions.ofReplay(0n);
+  const decoder = new Decoder({ stream, nullKey, includes: () => true, base, positions });
   for await (const entry of entriesBackwards(redis, stream, stop.entryId)) {
     if (compareEntryIds(entry.id, known) <= 0) return known;
     const [change] = decoder.decode([entry]).changes;
