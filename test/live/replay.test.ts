@@ -103,6 +103,18 @@ test.each([1, 1000])(
   },
 );
 
+test("what is newer than a snapshot that it was logged below comes back, though the snapshot is not in the range", async () => {
+  await using stage = await createStage();
+  const { db, stream, replay, add } = stage;
+  for (const id of [1, 2]) await add({ op: "r", id, position: 504, after: { title: "old", body: "b" } });
+  const from = await add({ op: "u", id: 1, position: 400, commit: 600, after: { title: "new", body: "b" } });
+  await add({ op: "d", id: 2, position: 408, commit: 600 });
+  await applied(stage);
+  await db.query("UPDATE docs SET title = 'damaged'");
+  expect(await replay("--stream", stream, "--from", from)).toMatchObject({ code: 0 });
+  expect(await stage.docs()).toEqual([{ id: 1, title: "new", body: "b" }]);
+});
+
 test("--table limits what is replayed", async () => {
   await using stage = await createStage();
   const { db, replay, add } = stage;

@@ -27,6 +27,8 @@ export interface Stage extends AsyncDisposable {
 export interface TestChange {
   readonly op: "c" | "u" | "d" | "r" | "t";
   readonly position: number;
+  /** The last commit before this one. */
+  readonly commit?: number;
   readonly table?: string;
   readonly id?: number;
   readonly after?: Readonly<Record<string, unknown>>;
@@ -35,8 +37,9 @@ export interface TestChange {
 }
 
 export function fields(change: TestChange): string[] {
-  const { op, position, table = "docs", id, after, oldId, newId } = change;
-  const source = { schema: "public", table, lsn: position, ts_ms: 1_700_000_000_000 };
+  const { op, position, commit, table = "docs", id, after, oldId, newId } = change;
+  const sequence = commit === undefined ? null : JSON.stringify([String(commit), String(position)]);
+  const source = { schema: "public", table, lsn: position, sequence, ts_ms: 1_700_000_000_000 };
   const row = op === "d" || op === "t" ? null : { id, ...after };
   const key = id === undefined ? "default" : JSON.stringify({ id });
   return [
