@@ -12,6 +12,7 @@ import { commitBatch } from "./batch-transaction.ts";
 import { classify, type Classified } from "./classify.ts";
 import { CopyRefused, CopyTrials } from "./copy-inserts.ts";
 import type { BatchSummary, Checkpoint, Lease, ShardStore } from "./shard-store.ts";
+import { truncateTables } from "./truncate-tables.ts";
 import { HorizonMoved, RowsUnknown, type TombstoneHorizon } from "./write-segment.ts";
 
 export interface ApplierOptions {
@@ -61,7 +62,14 @@ export class Applier {
   /** Applies the chunk's good entries, then throws its failure if it has one. `begun` is called once a connection is there. */
   async apply(chunk: DecodedChunk, begun: () => void = () => undefined): Promise<void> {
     this.begun = begun;
-    await this.applyRange(chunk, 0, chunk.entries.length, true);
+    let from = 0;
+    // What stands before a TRUNCATE is applied before it begins, since it commits by itself (I1).
+    for (const { op, entryIndex } of chunk.changes) {
+      if (op !== "t") continue;
+      await this.applyRange(chunk, from, entryIndex, true);
+      from = entryIndex;
+    }
+    await this.applyRange(chunk, from, chunk.entries.length, true);
     if (chunk.failure !== undefined) throw chunk.failure;
   }
 
@@ -123,6 +131,7 @@ export class Applier {
     const works = await this.works(changes);
     const folded = fold(works, this.position);
     const next = this.checkpointAt(chunk, from, to);
+    await truncateTables(pool, works);
     const prepared = performance.now();
     const client = await pool.connect();
     this.begun();

@@ -8,11 +8,14 @@ import { passingRowsSql, type PassingRows } from "./statements/passing-rows.ts";
 import { jsonArray } from "./statements/rows.ts";
 import { unknownRowsSql, waitingRowsSql } from "./statements/write-rows.ts";
 import type { TableOutcome, UnknownCode } from "./replay-tally.ts";
+import { truncateTables } from "./truncate-tables.ts";
 import { writeSegment, type TombstoneHorizon } from "./write-segment.ts";
 
 /** What a replay does with rows: writes them, or only says what it would write. */
 export interface RowAccess {
   readonly begin: "BEGIN" | "BEGIN READ ONLY";
+  /** Before the transaction. */
+  prepare(pool: pg.Pool, works: readonly Work[]): Promise<void>;
   /** The works of one table in one segment: at most one for each key. */
   apply(client: pg.ClientBase, works: readonly Work[]): Promise<TableOutcome>;
   /** After the last of a transaction, with all works of one table. Returns how many rows were taken back. */
@@ -27,6 +30,7 @@ type Unknown = TableOutcome["unknown"];
  */
 export const writingRows: RowAccess = {
   begin: "BEGIN",
+  prepare: truncateTables,
   async apply(client, works) {
     const rows = partsOf(works);
     const { newer } = await passingRows(client, rows.deletes);
@@ -65,6 +69,7 @@ export function countingRows(): RowAccess {
   const made = new Map<string, Set<string>>();
   return {
     begin: "BEGIN READ ONLY",
+    prepare: async () => undefined,
     async apply(client, works) {
       const rows = partsOf(works);
       const table = tableOf(works);

@@ -85,6 +85,7 @@ export class ReplayWriter {
     works: readonly Work[],
   ): Promise<readonly TableOutcome[]> {
     const { pool, rows } = this.options;
+    await rows.prepare(pool, works);
     const client = await pool.connect();
     // A connection that breaks fails its query too; without a listener it would also end the process.
     client.on("error", ignore);

@@ -14,7 +14,6 @@ import {
   moveAwaySql,
   movedSql,
   partialSql,
-  truncateSqls,
   unknownRowsSql,
   upsertSql,
   upsertUndeletedSql,
@@ -233,7 +232,8 @@ async function writeGroup(client: pg.ClientBase, group: Group, horizon: Tombston
     case "moved":
       return writeMoved(client, group);
     case "truncate":
-      return writeTruncates(client, group);
+      // Done already, by `truncateTables`.
+      return work.length;
     default:
       throw kind satisfies never;
   }
@@ -279,14 +279,11 @@ async function writeUnburied(
 }
 
 async function writePartial(client: pg.ClientBase, { plan, work }: Group): Promise<number> {
-  const values = [imagesWithNulls(work), positions(work), keys(work), masks(work)];
+  const values = [imagesWithNulls(work), positions(work), keys(work), masks(work), plan.table.name.id];
   const written = rows(await run(client, plan, "partial", () => partialSql(plan), values));
   if (written === work.length) return written;
-  const table = plan.table.name.id;
-  const unknown = await run<{ key: string }>(client, plan, "unknown", () => unknownRowsSql(plan, "written"), [
-    ...values,
-    table,
-  ]);
+  const unknownSql = (): string => unknownRowsSql(plan, "written");
+  const unknown = await run<{ key: string }>(client, plan, "unknown", unknownSql, values);
   throwUnknown(work, unknown.rows, () => "LARGE_VALUE_UNKNOWN");
   return written;
 }
@@ -343,15 +340,6 @@ function throwUnknown<Row extends { readonly key: string }>(
   if (first === undefined || row === undefined)
     throw new SluiceError("INTERNAL", "unknown rows are not of this batch");
   throw new RowsUnknown(codeOf(row), first.change.entryIndex);
-}
-
-async function writeTruncates(client: pg.ClientBase, { plan, work }: Group): Promise<number> {
-  for (const { position } of work) {
-    const values = [position.toString(), plan.table.name.id];
-    for (const { text, parameters } of truncateSqls(plan))
-      await client.query(text, values.slice(0, parameters));
-  }
-  return work.length;
 }
 
 function images(work: readonly Work[]): Buffer {

@@ -98,7 +98,7 @@ function valueOrKept(plan: ShapePlan, index: number, kept: (column: ReadColumn) 
   return `CASE WHEN substr(r.m, ${index + 1}, 1) = '1' THEN ${kept(column)} ELSE ${valueOf(plan, index)} END`;
 }
 
-/** Updates that leave out unchanged large values (I7). $1 images, $2 positions, $3 keys, $4 masks. */
+/** Updates that leave out unchanged large values (I7). $1 images, $2 positions, $3 keys, $4 masks, $5 table. */
 export function partialSql(plan: ShapePlan): string {
   const assignments = plan.columns.map((column, index) =>
     plan.table.key.includes(column.name) || column.identityAlways
@@ -107,11 +107,13 @@ export function partialSql(plan: ShapePlan): string {
   );
   return (
     `UPDATE ${quoteTable(plan.table.name)} AS t SET ${[...assignments.flat(), `${position} = r.p`].join(", ")}` +
-    ` FROM ${rowsFrom(plan, partialExtras)} WHERE ${sameKey(plan)} AND ${guard("r.p")}`
+    ` FROM ${rowsFrom(plan, partialExtras)} WHERE ${sameKey(plan)} AND ${guard("r.p")}` +
+    // A row that waits to be removed must not move out of the way.
+    ` AND ${notTruncated(5)}`
   );
 }
 
-/** Which of the same rows are in fact unknown: neither there nor deleted or truncated since. $5 table. Gives their keys. */
+/** Which of the same rows are in fact unknown: neither there nor deleted or truncated since. Gives their keys. */
 export function unknownRowsSql(plan: ShapePlan, after: "written" | "unwritten" = "unwritten"): string {
   // A row that came in behind the update is older than it: the update has to be done again.
   const done = after === "written" ? ` AND t.${position} >= r.p` : "";
@@ -245,24 +247,4 @@ export function deleteAgainSql(plan: ShapePlan): string {
 function guardOfMoved(keys: ReturnType<typeof keyValues>): string {
   const own = keys.map(({ column }, index) => `t.${column}::text = d.k${index}::text`).join(" AND ");
   return `${guard("d.p")} AND (t.${position} IS DISTINCT FROM d.p OR (${own}))`;
-}
-
-/** TRUNCATE of one table: other shards may be past it, so only older rows go, while nobody writes. $1 position, $2 table. */
-export function truncateSqls(
-  plan: ShapePlan,
-): readonly { readonly text: string; readonly parameters: 0 | 1 | 2 }[] {
-  const table = quoteTable(plan.table.name);
-  return [
-    { text: `LOCK TABLE ${table} IN SHARE ROW EXCLUSIVE MODE`, parameters: 0 },
-    {
-      text: `DELETE FROM ${table} AS t WHERE t.${position} IS NULL OR t.${position} < $1::bigint`,
-      parameters: 1,
-    },
-    {
-      text:
-        `INSERT INTO sluice.truncation AS s (table_name, position) VALUES ($2, $1::bigint) ON CONFLICT (table_name)` +
-        ` DO UPDATE SET position = greatest(s.position, EXCLUDED.position), truncated_at = now()`,
-      parameters: 2,
-    },
-  ];
 }
