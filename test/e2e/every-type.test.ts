@@ -8,7 +8,7 @@ import { startDebezium } from "../../demo/local/debezium-server.ts";
 import { waitUntilCaughtUp } from "../support/caught-up.ts";
 import { startPipeline } from "../support/pipeline.ts";
 import { runSluice, startSluice } from "../support/sluice-process.ts";
-import { everyColumn, everyTypeRows } from "./every-type.rows.ts";
+import { everyColumn, everyTypeRows, streamedRows } from "./every-type.rows.ts";
 
 async function connect(url: string): Promise<pg.Client> {
   const client = new pg.Client({ connectionString: url });
@@ -72,6 +72,7 @@ async function before(url: string): Promise<void> {
 async function mixedTransactions(url: string): Promise<void> {
   const client = await connect(url);
   await writeEveryType(client);
+  for (const row of streamedRows) await client.query(`INSERT INTO every_type ${row}`);
   await writeOpaque(client, 2);
   await client.query("UPDATE opaque SET note = 'second'");
   await client.query(

@@ -20,6 +20,7 @@ export const arrayManual: TypeManual = {
   sent: "an array of what is sent for the element",
   written: "each element as for its type",
   lost:
-    "all but the first dimension; an array of an enum with a `NULL` in it arrives as `NULL` whole, as do arrays of `bit` and `varbit`; arrays of " +
-    "`money`, `xml`, `point`, `interval` and `name` are not sent",
+    "all but the first dimension; the era of dates and times with time zone before Christ; timestamps before 15 October 1582 are some days off; " +
+    "an array of an enum with a `NULL` in it arrives as `NULL` whole, as do arrays of `bit` and `varbit`; arrays of `money`, `xml`, `point`, " +
+    "`interval` and `name` are not sent",
 };
