@@ -5,6 +5,7 @@ import { SluiceError } from "../errors/sluice-error.ts";
 import type { BufferPool } from "./buffer-pool.ts";
 import { listOf, pairs } from "./ask.ts";
 import { openRedis, redisUnavailable } from "./connect.ts";
+import { PlaceCheck, type ReadPlace } from "./place-check.ts";
 import { fewestEntries, ReadSize } from "./read-size.ts";
 import { command, ReplyChannel } from "./reply-channel.ts";
 import { ReplyCursor } from "./reply-scanner.ts";
@@ -27,8 +28,6 @@ export interface ShardReaderOptions {
 const answerMs = 5_000;
 const mostReported = 1_000;
 const largestOverrun = 4;
-/** Larger entries are not read twice to see whether they are still there. */
-const smallBytes = 16_384;
 
 /** A place in the stream. */
 interface Place {
@@ -56,7 +55,8 @@ export class ShardReader {
   private last = firstEntryId;
   /** Entries of the stream at or before it. */
   private entries = 0n;
-  private lastIsSmall = false;
+  private lastBytes: number | undefined;
+  private readonly placeCheck: PlaceCheck;
   private settled: Place = { id: undefined, entries: 0n };
   private toSettle = false;
   private toRemove: readonly string[] = [];
@@ -65,6 +65,7 @@ export class ShardReader {
     this.options = options;
     this.redis = redis;
     this.size = new ReadSize(options);
+    this.placeCheck = new PlaceCheck(options.stream);
     redis.once("close", () => this.close());
   }
 
@@ -88,7 +89,7 @@ export class ShardReader {
     const id = checkpoint.id ?? firstEntryId;
     const place = [id, "ENTRIESREAD", checkpoint.entries.toString()];
     this.last = id;
-    this.lastIsSmall = false;
+    this.lastBytes = undefined;
     this.entries = checkpoint.entries;
     this.settled = checkpoint;
     const consumers = await this.answer(this.redis.call("XINFO", "CONSUMERS", stream, group)).catch(
@@ -152,24 +153,29 @@ export class ShardReader {
     const block = options.wait ? ["BLOCK", blockMs] : [];
     const news = this.newsForGroup(options.wait);
     const read = command("XREAD", "COUNT", this.size.next, ...block, "STREAMS", stream, this.last);
-    const before = this.lastIsSmall ? command("XRANGE", stream, this.last, this.last) : "";
+    const question = this.placeCheck.question(this.place);
     this.channel ??= new ReplyChannel(this.redis, this.options.buffers);
     const timeoutMs = answerMs + (options.wait ? blockMs : 0);
     try {
-      const asked = news.length + 1 + (before === "" ? 0 : 1);
+      const commands = news.join("") + read + question.command;
       const replies = new ReplyCursor(
-        await this.channel.exchange(news.join("") + read + before, asked, timeoutMs, this.mostBytes),
+        await this.channel.exchange(commands, news.length + 2, timeoutMs, this.mostBytes),
       );
       for (let index = 0; index < news.length; index++) passOver(replies);
       throwError(replies);
       const entries = readEntries(replies);
-      if (before !== "" && entries.length > 0) await this.verifyLast(replies, entries.length);
+      if (entries.length > 0)
+        await this.verifyPlace(this.placeCheck.isThere(replies, question), entries.length);
       if (entries.length === 0) this.options.buffers.giveBack(replies.bytes);
       this.take(entries);
       return entries;
     } catch (error) {
       throw asRedisError(error, stream);
     }
+  }
+
+  private get place(): ReadPlace {
+    return { id: this.last, entries: this.entries, bytes: this.lastBytes };
   }
 
   /**
@@ -186,28 +192,25 @@ export class ShardReader {
     const last = entries.at(-1);
     if (last === undefined) return;
     this.last = last.id;
-    this.lastIsSmall = last.bytes <= smallBytes;
+    this.lastBytes = last.bytes;
     this.entries += BigInt(entries.length);
     this.size.learn(entries.length, bytesOf(entries));
   }
 
-  /**
-   * The last entry that was read is asked for again behind the next ones: when it has gone, somebody trimmed the stream, perhaps
-   * beyond it (I8), or made it anew. Then the counts must tell, and the shard begins again at its checkpoint.
-   */
-  private async verifyLast(replies: ReplyCursor, next: number): Promise<void> {
-    throwError(replies);
-    if (replies.array() > 0 || this.channel === undefined) return;
-    const info = new ReplyCursor(
-      await this.channel.exchange(command("XINFO", "STREAM", this.options.stream), 1, answerMs),
-    );
-    throwError(info);
-    const { added, removed } = countsOf(info);
-    if (removed <= this.entries && added >= this.entries + BigInt(next)) return;
-    throw new SluiceError(
-      "REDIS_REPLY",
-      `the stream lost entries after ${this.last}, or was made anew; looking again from the checkpoint`,
-    );
+  /** Before the entries are given out: none may be missing between them and those before (I8). */
+  private async verifyPlace(isThere: boolean | undefined, next: number): Promise<void> {
+    const { placeCheck, place } = this;
+    const asked = placeCheck.entry(place.id);
+    if (isThere ?? (await this.look(asked.command, (reply) => placeCheck.isThere(reply, asked)))) return;
+    await this.look(placeCheck.counts(), (reply) => placeCheck.requireNoGap(reply, place, next));
+  }
+
+  private async look<T>(question: string, read: (reply: ReplyCursor) => T): Promise<T> {
+    if (this.channel === undefined) throw redisUnavailable(new Error("the connection was closed"));
+    const reply = new ReplyCursor(await this.channel.exchange(question, 1, answerMs));
+    const answer = read(reply);
+    this.options.buffers.giveBack(reply.bytes);
+    return answer;
   }
 
   /** A waiting read always names the place: it fails, and begins anew, when the stream or the group has gone. */
@@ -316,18 +319,6 @@ function throwError(replies: ReplyCursor): void {
 function passOver(replies: ReplyCursor): void {
   throwError(replies);
   replies.skip();
-}
-
-/** From the reply of XINFO STREAM. */
-function countsOf(info: ReplyCursor): { readonly added: bigint; readonly removed: bigint } {
-  const facts = new Map<string, bigint>();
-  for (let left = info.array(); left > 0; left -= 2) {
-    const name = info.text() ?? "";
-    if (name === "length" || name === "entries-added") facts.set(name, BigInt(info.integer()));
-    else info.skipNested();
-  }
-  const added = facts.get("entries-added") ?? 0n;
-  return { added, removed: added - (facts.get("length") ?? 0n) };
 }
 
 function bytesOf(entries: readonly Entry[]): number {

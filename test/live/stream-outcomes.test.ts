@@ -1,10 +1,13 @@
 import { join } from "node:path";
-import type { ChainableCommander } from "ioredis";
-import { expect, it } from "vitest";
+import { Redis, type ChainableCommander } from "ioredis";
+import { expect, inject, it } from "vitest";
 import { startRedis, type RedisServer } from "../../demo/local/redis-server.ts";
 import { createTempFolder } from "../../demo/local/temp-folder.ts";
+import { BufferPool } from "../../src/source/buffer-pool.ts";
+import { ShardReader } from "../../src/source/shard-reader.ts";
 import { numberedEntries } from "../support/entries.ts";
 import { createScene, holdBatches, range, type Scene } from "../support/scene.ts";
+import { createStreamPrefix } from "../support/stream-prefix.ts";
 
 const group = "sluice";
 
@@ -163,6 +166,52 @@ it("stops with STREAM_GAP also when entries that it has not read yet are trimmed
   expect(history).toEqual(range(1, history.length));
   expect(history.length).toBeLessThan(90);
 });
+
+it.each([100, 20_000])(
+  "stops with STREAM_GAP behind an entry of %i bytes that was trimmed with those after it (I8)",
+  async (bytes) => {
+    await using scene = await createScene();
+    await using _member = await scene.startMember();
+    await scene.append(1, 10);
+    const [fields = []] = numberedEntries(scene.stream, 11);
+    const padded = fields.map((field) =>
+      field.replace('"before":null', `"before":{"pad":"${"x".repeat(bytes)}"}`),
+    );
+    const last = await scene.redis.xadd(scene.stream, "*", ...padded);
+    await expect.poll(() => scene.shard()).toMatchObject({ checkpoint: last });
+    const step = scene.redis.multi();
+    addHigh(step, scene.stream, 12, 21);
+    await step.xtrim(scene.stream, "MAXLEN", 10).exec();
+    await expect
+      .poll(() => scene.shard(), { timeout: 10_000 })
+      .toMatchObject({ state: "stopped", error: "STREAM_GAP", checkpoint: last });
+    expect(await scene.history()).toEqual(range(1, 11));
+  },
+);
+
+it.each([undefined, "10-0"])(
+  "does not give out what follows a gap that came between the look and the first read after %s",
+  async (id) => {
+    await using prefix = createStreamPrefix(inject("redisUrl"));
+    const [stream = ""] = prefix.streams(1);
+    const redis = new Redis(inject("redisUrl"));
+    using _redis = { [Symbol.dispose]: () => redis.disconnect() };
+    const add = (from: number, to: number) =>
+      Promise.all(range(from, to).map((number) => redis.xadd(stream, `${number}-0`, "value", "x")));
+    await add(1, 10);
+    const options = { stream, group, member: "member", maxEntries: 100, targetBytes: 10_000, blockMs: 10 };
+    const reader = await ShardReader.open({
+      url: inject("redisUrl"),
+      ...options,
+      buffers: new BufferPool(1),
+    });
+    using _reader = { [Symbol.dispose]: () => reader.close() };
+    await reader.rewind({ id, entries: id === undefined ? 0n : 10n });
+    await add(11, 20);
+    await redis.xtrim(stream, "MAXLEN", 5);
+    await expect(reader.read({ wait: true })).rejects.toThrow("lost entries after");
+  },
+);
 
 it("goes on after everything that was applied, and nothing else, was trimmed", async () => {
   await using scene = await createScene();
