@@ -57,6 +57,9 @@ const nothingDone: BatchSummary = {
   ...{ applied: 0, skipped: 0 },
 };
 
+/** How long to wait for a session that was told to end. */
+const endsWithinMs = 500;
+
 export class ShardStore {
   private readonly options: ShardStoreOptions;
 
@@ -89,9 +92,19 @@ export class ShardStore {
     return rows.map(({ stream, owner }) => ({ stream, owner: owner ?? undefined }));
   }
 
-  /** Takes those of the streams that are free, expired, or this member's own from before a restart. */
+  /**
+   * Takes those of the streams that are free, expired, or this member's own from before a restart. What is in the way of it, a dead
+   * owner's transaction, is ended first.
+   */
   async take(streams: readonly string[]): Promise<Lease[]> {
     if (streams.length === 0) return [];
+    const taken = await this.takeUnlocked(streams);
+    const left = streams.filter((stream) => !taken.some((lease) => lease.stream === stream));
+    if (left.length === 0 || (await this.endDeadOwners(left)) === 0) return taken;
+    return [...taken, ...(await this.takeUnlocked(left))];
+  }
+
+  private async takeUnlocked(streams: readonly string[]): Promise<Lease[]> {
     const { pool, pipeline, member, leaseMs } = this.options;
     const { rows } = await pool.query<Lease>(
       `UPDATE sluice.shard SET owner = $3, epoch = epoch + 1, lease_until = clock_timestamp() + $4 * '1 ms'::interval,
@@ -107,6 +120,29 @@ export class ShardStore {
       [pipeline, [...streams], member, leaseMs],
     );
     return rows;
+  }
+
+  /**
+   * Ends the sessions in which a dead owner holds a shard's row: one that was frozen in the middle of a batch keeps it locked until
+   * a time limit of its session ends it, which may begin anew with each statement, so that the lock outlives the lease. Only the
+   * session that holds the row (its transaction is what the row's xmax names), only of an owner that has given no sign of life for as
+   * long as a lease, or of a former process of this member's own name. Returns how many were ended; they have rolled back then.
+   */
+  private async endDeadOwners(streams: readonly string[]): Promise<number> {
+    const { pool, pipeline, member, leaseMs } = this.options;
+    const { rows } = await pool.query<{ ended: boolean }>(
+      `SELECT pg_terminate_backend(a.pid, ${endsWithinMs}) AS ended
+       FROM sluice.shard s
+       JOIN pg_locks l ON l.locktype = 'transactionid' AND l.transactionid = s.xmax AND l.granted
+       JOIN pg_stat_activity a ON a.pid = l.pid
+       WHERE s.pipeline = $1 AND s.stream = ANY ($2::text[]) AND a.application_name = left('sluice:' || s.owner, 63)
+         AND a.datname = current_database() AND a.usename = current_user
+         AND (s.owner = $3 OR s.lease_until < clock_timestamp() AND NOT EXISTS (
+           SELECT FROM sluice.member m WHERE m.pipeline = $1 AND m.name = s.owner
+             AND m.last_seen > clock_timestamp() - $4 * '1 ms'::interval))`,
+      [pipeline, [...streams], member, leaseMs],
+    );
+    return rows.filter(({ ended }) => ended).length;
   }
 
   /**

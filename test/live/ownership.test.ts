@@ -1,5 +1,8 @@
+import pg from "pg";
 import { expect, inject, it } from "vitest";
-import { createScene, holdBatches, sessionThatWaits, type Scene } from "../support/scene.ts";
+import { ShardStore } from "../../src/sink/shard-store.ts";
+import { numberedEntries } from "../support/entries.ts";
+import { createScene, holdBatches, range, sessionThatWaits, type Scene } from "../support/scene.ts";
 import { startSluice } from "../support/sluice-process.ts";
 
 const batchEntries = 20;
@@ -115,6 +118,91 @@ it("takes over from a process that was paused beyond its lease; it wakes without
   await scene.append(401, 450);
   await scene.expectAppliedOnce(450);
   expect(heir.pipeline.health().registered).toBe(true);
+});
+
+/** A batch in two parts, so that its COMMIT waits for the member to have seen the answer of the first. */
+async function appendInTwoParts(scene: Scene): Promise<void> {
+  const source = { schema: "public", table: "item", lsn: 1, ts_ms: 1 };
+  const truncate = JSON.stringify({ before: null, after: null, source, op: "t" });
+  const [history = []] = numberedEntries(scene.stream, 1);
+  const step = scene.redis.multi().xadd(scene.stream, "*", ...history);
+  await step.xadd(scene.stream, "*", "key", "default", "value", truncate).exec();
+}
+
+/** Milliseconds until the lease runs out by the database's clock. */
+async function leaseLeft(scene: Scene): Promise<number> {
+  const [row] = await scene.db.query<{ left: number }>(
+    `SELECT extract(epoch FROM lease_until - clock_timestamp())::float8 * 1000 AS left
+     FROM sluice.shard WHERE stream = $1`,
+    [scene.stream],
+  );
+  return row?.left ?? 0;
+}
+
+it("takes over within the lease and a second from a process that froze in the middle of a transaction", async () => {
+  const leaseMs = 4_000;
+  await using scene = await createScene({ config: { leaseMs } });
+  await using frozen = await startSluice({
+    SLUICE_REDIS_URL: inject("redisUrl"),
+    SLUICE_DATABASE_URL: scene.db.url,
+    SLUICE_STREAMS: scene.stream,
+    SLUICE_MEMBER: "frozen",
+    SLUICE_LEASE: `${leaseMs}ms`,
+  });
+  await frozen.waitReady();
+  await using heir = await scene.startMember({ member: "heir" });
+  await expect.poll(() => scene.shard()).toMatchObject({ owner: "frozen" });
+  await using batch = await holdBatches(scene.db);
+  await appendInTwoParts(scene);
+  const pid = await batch.waiting("frozen");
+  using asleep = stopProcess(frozen.process.pid);
+  const frozenAt = performance.now();
+  // The time limit of an idle transaction begins late, when the statement is done.
+  await expect.poll(() => leaseLeft(scene), { timeout: leaseMs, interval: 20 }).toBeLessThan(leaseMs * 0.3);
+  await batch.release();
+  const idle = "SELECT FROM pg_stat_activity WHERE pid = $1 AND state = 'idle in transaction'";
+  await expect.poll(() => scene.db.query(idle, [pid])).toHaveLength(1);
+  await expect
+    .poll(() => scene.shard(), { timeout: 20_000, interval: 20 })
+    .toMatchObject({ owner: "heir", changes: 2 });
+  expect(performance.now() - frozenAt).toBeLessThan(leaseMs + 1_000);
+  asleep.wake();
+  await scene.append(2, 20);
+  await expect.poll(() => scene.history(), { timeout: 20_000 }).toEqual(range(1, 20));
+  expect(heir.pipeline.health().registered).toBe(true);
+});
+
+it("ends the session that holds an expired shard only once its owner gives no sign of life, and only that owner's", async () => {
+  await using scene = await createScene();
+  const { db, stream } = scene;
+  await db.query(
+    `INSERT INTO sluice.shard (pipeline, stream, owner, lease_until) VALUES ('default', $1, 'one', now() - interval '1 s')`,
+    [stream],
+  );
+  await db.query(
+    "INSERT INTO sluice.member (pipeline, name, instance, host, version) VALUES ('default', 'one', gen_random_uuid(), '', '')",
+  );
+  const heir = new ShardStore({ pool: db.pool, pipeline: "default", member: "heir", leaseMs: 60_000 });
+  const isLocked = async (application: string): Promise<AsyncDisposable> => {
+    const client = new pg.Client({ connectionString: db.url, application_name: application });
+    client.on("error", () => undefined);
+    await client.connect();
+    await client.query("BEGIN");
+    await client.query("SELECT FROM sluice.shard FOR UPDATE");
+    return { [Symbol.asyncDispose]: () => client.end() };
+  };
+  const silent = "UPDATE sluice.member SET last_seen = now() - interval '2 minutes'";
+  {
+    await using _living = await isLocked("sluice:one");
+    expect(await heir.take([stream])).toEqual([]);
+  }
+  await db.query(silent);
+  {
+    await using _another = await isLocked("sluice:another");
+    expect(await heir.take([stream])).toEqual([]);
+  }
+  await using _dead = await isLocked("sluice:one");
+  expect(await heir.take([stream])).toMatchObject([{ stream, epoch: "1" }]);
 });
 
 it("ends with MEMBER_REPLACED when another process takes its name, and doubles nothing", async () => {
