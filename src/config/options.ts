@@ -93,7 +93,7 @@ export const options = {
     description: "Least level that is logged.",
   },
   leaseMs: {
-    type: durationValue(100),
+    type: durationValue(1_000),
     default: "10s",
     description: "How long a shard stays with a member that gives no sign of life.",
   },

@@ -138,7 +138,12 @@ export class Maintenance {
     const { config } = this.options;
     const open =
       this.options.openRedis ??
-      (() => openRedis({ url: config.redisUrl, name: `sluice:${config.member}:maintenance` }));
+      (() =>
+        openRedis({
+          url: config.redisUrl,
+          name: `sluice:${config.member}:maintenance`,
+          signal: this.stopping.signal,
+        }));
     this.redis = await open();
     // It may have been asked to stop while it connected.
     if (this.stopping.signal.aborted) this.redis.disconnect();

@@ -1,6 +1,5 @@
 import { randomUUID } from "node:crypto";
 import { hostname } from "node:os";
-import type { Redis } from "ioredis";
 import pLimit from "p-limit";
 import type { PoolClient } from "pg";
 import { Catalog } from "../catalog/catalog.ts";
@@ -16,7 +15,7 @@ import { requireSchema } from "../sink/migrations.ts";
 import { SecondLook } from "../sink/second-look.ts";
 import { ShardStore } from "../sink/shard-store.ts";
 import { BufferPool } from "../source/buffer-pool.ts";
-import { openRedis } from "../source/connect.ts";
+import { RedisWatch } from "../source/redis-watch.ts";
 import type { ShardReader } from "../source/shard-reader.ts";
 import type { Pipeline } from "./pipeline.ts";
 import { giveBack, ownShard } from "./shard-session.ts";
@@ -47,14 +46,13 @@ export function buildPipeline(config: Config, parts: PipelineParts): Pipeline {
     if (reader === undefined) readers.delete(stream);
     else readers.set(stream, reader);
   };
-  const ping = redisPing(config);
   const supervisor = new Supervisor({
     config,
     members: new MemberStore(leases, config.pipeline, identity),
     shards,
     progress,
     requireSchema: () => onClient(leases, requireSchema),
-    pingRedis: ping.check,
+    redis: redisWatch(config),
     refreshCatalog: () => catalog.refresh(),
     secondLook: () => secondLook.look(),
     own: (lease, stopping) =>
@@ -63,7 +61,7 @@ export function buildPipeline(config: Config, parts: PipelineParts): Pipeline {
         lease,
         stopping,
       ),
-    giveBack: (lease) => giveBack({ config, buffers }, shards, lease),
+    giveBack: (lease, signal) => giveBack({ config, buffers }, shards, lease, signal),
   });
   const upkeep = sinkPool(config, 1);
   const maintenance = new Maintenance({
@@ -79,7 +77,6 @@ export function buildPipeline(config: Config, parts: PipelineParts): Pipeline {
   });
   const drain = async (): Promise<void> => {
     await Promise.all([maintenance.stop(), supervisor.drain()]);
-    ping.close();
     await Promise.all([pool.end(), leases.end(), upkeep.end()]);
   };
   let draining: Promise<void> | undefined;
@@ -121,33 +118,11 @@ async function onClient(
   }
 }
 
-interface RedisPing {
-  readonly check: () => Promise<void>;
-  readonly close: () => void;
+/** Answers in time enough for a member to be cut off, its shards given away and taken, within the lease. */
+function redisWatch({ redisUrl: url, member, leaseMs }: Config): RedisWatch {
+  const [pauseMs, answerMs] = [Math.min(leaseMs / 10, 300), Math.min(leaseMs / 4, 2_000)];
+  return new RedisWatch({ url, name: `sluice:${member}`, pauseMs, answerMs });
 }
-
-function redisPing(config: Config): RedisPing {
-  let redis: Redis | undefined;
-  return {
-    check: async () => {
-      if (redis === undefined || redis.status !== "ready") {
-        redis?.disconnect();
-        redis = undefined;
-        redis = await openRedis({ url: config.redisUrl, name: `sluice:${config.member}` });
-      }
-      await answered(redis);
-    },
-    close: () => redis?.disconnect(),
-  };
-}
-
-/** A client whose connection hangs never settles its promises. */
-async function answered(redis: Redis): Promise<void> {
-  const cut = setTimeout(() => redis.disconnect(), pingMs);
-  await redis.ping().finally(() => clearTimeout(cut));
-}
-
-const pingMs = 2_000;
 
 async function within(milliseconds: number, work: Promise<void>): Promise<void> {
   let timer: NodeJS.Timeout | undefined;

@@ -108,7 +108,7 @@ async function runSession(
 ): Promise<void> {
   const { pool, catalog, shards, progress } = options;
   const { stream } = lease;
-  const reader = await openReader(options, stream);
+  const reader = await openReader(options, stream, stopping);
   const close = (): void => reader.close();
   stopping.addEventListener("abort", close, { once: true });
   // It may have been asked to stop while the reader connected.
@@ -144,10 +144,15 @@ async function runSession(
   }
 }
 
-function openReader({ config, buffers }: ReadingOptions, stream: string): Promise<ShardReader> {
+function openReader(
+  { config, buffers }: ReadingOptions,
+  stream: string,
+  signal: AbortSignal,
+): Promise<ShardReader> {
   const { redisUrl: url, group, member, readBlockMs: blockMs } = config;
   const { batchEntries: maxEntries, batchBytes: targetBytes } = config;
-  return ShardReader.open({ url, stream, group, member, maxEntries, targetBytes, blockMs, buffers });
+  const limits = { maxEntries, targetBytes, blockMs };
+  return ShardReader.open({ url, stream, group, member, buffers, ...limits }, signal);
 }
 
 /** Sets the group to the checkpoint, which is elsewhere if the stream was rolled back below it. */
@@ -189,7 +194,7 @@ async function waitForTurn(
   while (((await reader.extent())?.length ?? 0n) === 0n && !stopping.aborted)
     await sleep(generationPollMs, stopping);
   for (const { stream, checkpoint } of await shards.earlierGenerations(lease)) {
-    const earlier = await openReader({ config, buffers }, stream);
+    const earlier = await openReader({ config, buffers }, stream, stopping);
     if (!(await earlier.hasAfter(checkpoint ?? firstEntryId).finally(() => earlier.close()))) continue;
     throw new SluiceError("GENERATION_WAITS", `${stream} is not applied to its end`, {
       place: { stream: lease.stream },
@@ -226,13 +231,21 @@ function stageOf(error: SluiceError): "receive" | "apply" {
 
 /**
  * Leaves the group as the checkpoint says, with nothing pending and no consumer of this member, for whoever takes the shard
- * next. Only its housekeeping: without it the next owner does the same.
+ * next. Only its housekeeping: without it the next owner does the same, so it is given up when the signal is aborted.
  */
-export async function giveBack(options: ReadingOptions, shards: ShardStore, lease: Lease): Promise<void> {
-  const reader = await openReader(options, lease.stream);
+export async function giveBack(
+  options: ReadingOptions,
+  shards: ShardStore,
+  lease: Lease,
+  signal: AbortSignal,
+): Promise<void> {
+  const reader = await openReader(options, lease.stream, signal);
+  const close = (): void => reader.close();
+  signal.addEventListener("abort", close, { once: true });
   try {
     await reader.leave(await shards.checkpoint(lease));
   } finally {
+    signal.removeEventListener("abort", close);
     reader.close();
   }
 }

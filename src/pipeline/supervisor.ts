@@ -4,8 +4,9 @@ import type { ProgressListener } from "../observe/progress.ts";
 import { BackOff } from "../runtime/back-off.ts";
 import { sleep } from "../runtime/sleep.ts";
 import { classify } from "../sink/classify.ts";
-import type { MemberStore } from "../sink/member-store.ts";
+import type { MemberState, MemberStore } from "../sink/member-store.ts";
 import type { Lease, ShardStore } from "../sink/shard-store.ts";
+import type { RedisWatch } from "../source/redis-watch.ts";
 import { balance } from "./balance.ts";
 import type { PipelineHealth } from "./pipeline.ts";
 
@@ -16,16 +17,15 @@ export interface SupervisorOptions {
   readonly progress: ProgressListener;
   /** Rejects with SCHEMA_MISSING or SCHEMA_TOO_NEW. */
   readonly requireSchema: () => Promise<void>;
-  /** Rejects when Redis cannot be reached. */
-  readonly pingRedis: () => Promise<void>;
+  readonly redis: Pick<RedisWatch, "start" | "stop" | "reachable" | "isSilentFor">;
   /** Runs the shard until the signal is aborted or the lease is lost. */
   readonly own: (lease: Lease, stopping: AbortSignal) => Promise<void>;
   /** Notices DDL in the read database. */
   readonly refreshCatalog: () => Promise<void>;
   /** Does again the deletes that may have missed a row. */
   readonly secondLook: () => Promise<unknown>;
-  /** Leaves a shard's group in order after `own` has ended. */
-  readonly giveBack: (lease: Lease) => Promise<void>;
+  /** Leaves a shard's group in order after `own` has ended; gives that up when the signal is aborted. */
+  readonly giveBack: (lease: Lease, signal: AbortSignal) => Promise<void>;
 }
 
 interface OwnedShard {
@@ -36,6 +36,12 @@ interface OwnedShard {
 }
 
 const longestPauseMs = 300;
+
+/** Of the lease, after which a member that Redis does not answer gives its shards away. */
+const cutOffShare = 0.6;
+
+/** What may be spent on housekeeping while the next owner waits for the shard. */
+const longestGiveBackMs = 1_000;
 
 /**
  * Registers the member, takes its fair share of the shards and prolongs its leases; hands shards over, each after its batch, when
@@ -51,10 +57,9 @@ export class Supervisor {
   private registered = false;
   private lastTick = performance.now();
   private lastBeat = Number.NEGATIVE_INFINITY;
+  private toldState: MemberState = "running";
   /** Beside the leases, which must not wait for it. */
   private looking: Promise<unknown> | undefined;
-  private redisSeen = performance.now();
-  private redisReachable = false;
   private databaseReachable = false;
 
   constructor(options: SupervisorOptions) {
@@ -70,18 +75,18 @@ export class Supervisor {
       registered: this.registered,
       draining: this.stopping.signal.aborted,
       tickAgeMs: performance.now() - this.lastTick,
-      redisReachable: this.redisReachable,
+      redisReachable: this.options.redis.reachable,
       databaseReachable: this.databaseReachable,
     };
   }
 
   /** Waits for the read database as long as it takes; rejects when what is wrong does not mend itself. */
   async start(): Promise<void> {
-    const { config, members, shards, requireSchema } = this.options;
+    const { config, members, shards, redis, requireSchema } = this.options;
+    await redis.start();
     const backOff = new BackOff({ firstMs: 100, maxMs: config.retryMaxMs });
     while (!this.stopping.signal.aborted) {
       this.lastTick = performance.now();
-      await this.seeRedis();
       try {
         await requireSchema();
         await members.register();
@@ -112,6 +117,7 @@ export class Supervisor {
     const { members } = this.options;
     if (this.registered) await members.heartbeat("leaving").catch((error: unknown) => this.report(error));
     await Promise.all([...this.owned.values()].map((shard) => this.letGo(shard)));
+    await this.options.redis.stop();
     if (this.registered) await members.deregister().catch((error: unknown) => this.report(error));
   }
 
@@ -125,7 +131,6 @@ export class Supervisor {
 
   private async tick(): Promise<void> {
     this.lastTick = performance.now();
-    const seen = this.seeRedis();
     try {
       await this.beat();
       await this.rebalance();
@@ -134,29 +139,21 @@ export class Supervisor {
       this.databaseReachable = false;
       this.report(failure);
     }
-    await seen;
-  }
-
-  private async seeRedis(): Promise<void> {
-    try {
-      await this.options.pingRedis();
-      this.redisSeen = performance.now();
-      this.redisReachable = true;
-    } catch {
-      this.redisReachable = false;
-    }
   }
 
   /** Says that the member lives and prolongs its leases, often enough for both to outlast a missed turn or two. */
   private async beat(): Promise<void> {
     const { config, members, shards, refreshCatalog, secondLook } = this.options;
-    if (performance.now() - this.lastBeat < Math.min(config.leaseMs / 4, 1_000)) return;
-    if (!(await members.heartbeat(this.isCutOff ? "cut-off" : "running"))) {
+    const state = this.isCutOff ? "cut-off" : "running";
+    const isDue = performance.now() - this.lastBeat >= Math.min(config.leaseMs / 4, 1_000);
+    if (!isDue && state === this.toldState) return;
+    if (!(await members.heartbeat(state))) {
       this.failure.resolve(
         new SluiceError("MEMBER_REPLACED", `another process runs as member ${config.member}`),
       );
       return;
     }
+    this.toldState = state;
     const lost = await shards.renew([...this.owned.values()].map((shard) => shard.lease));
     for (const lease of lost) this.owned.get(lease.stream)?.stopping.abort();
     this.lastBeat = performance.now();
@@ -166,9 +163,12 @@ export class Supervisor {
       .finally(() => (this.looking = undefined));
   }
 
-  /** Another member may reach Redis where this one does not: it must not keep the shards idle. */
+  /**
+   * Another member may reach Redis where this one does not: it must not keep the shards idle. Early enough for the other to have them by
+   * the time at which a dead member's would be taken.
+   */
   private get isCutOff(): boolean {
-    return performance.now() - this.redisSeen > this.options.config.leaseMs;
+    return this.options.redis.isSilentFor(this.options.config.leaseMs * cutOffShare);
   }
 
   private async rebalance(): Promise<void> {
@@ -211,8 +211,9 @@ export class Supervisor {
   private async handOver(shard: OwnedShard): Promise<void> {
     shard.stopping.abort();
     await shard.ended;
-    if (this.redisReachable)
-      await this.options.giveBack(shard.lease).catch((error: unknown) => this.report(error));
+    const { redis, giveBack, config } = this.options;
+    const signal = AbortSignal.timeout(Math.min(config.leaseMs / 4, longestGiveBackMs));
+    if (redis.reachable) await giveBack(shard.lease, signal).catch((error: unknown) => this.report(error));
     await this.options.shards.release(shard.lease).catch((error: unknown) => this.report(error));
     this.forget(shard);
   }

@@ -7,6 +7,8 @@ export interface RedisOptions {
   readonly name: string;
   /** How long connecting may take, and an answer of a command that does not block, in milliseconds. */
   readonly timeoutMs?: number;
+  /** Gives up connecting. */
+  readonly signal?: AbortSignal;
 }
 
 /**
@@ -30,9 +32,13 @@ export async function openRedis(options: RedisOptions): Promise<Redis> {
   });
   const limit = options.timeoutMs ?? 5_000;
   let timer: NodeJS.Timeout | undefined;
+  let giveUp: () => void = () => undefined;
   // The client's own limit ends when the socket is open; a server that then says nothing would never be given up.
   const late = new Promise<never>((_, reject) => {
     timer = setTimeout(() => reject(new Error(`no answer within ${limit} ms`)), limit);
+    giveUp = () => reject(new Error("connecting was given up"));
+    options.signal?.addEventListener("abort", giveUp, { once: true });
+    if (options.signal?.aborted === true) giveUp();
   });
   try {
     await Promise.race([redis.connect(), late]);
@@ -42,6 +48,7 @@ export async function openRedis(options: RedisOptions): Promise<Redis> {
     throw redisUnavailable(failure ?? error);
   } finally {
     clearTimeout(timer);
+    options.signal?.removeEventListener("abort", giveUp);
   }
 }
 

@@ -69,8 +69,11 @@ export class ShardReader {
     redis.once("close", () => this.close());
   }
 
-  static async open(options: ShardReaderOptions): Promise<ShardReader> {
-    const redis = await openRedis({ url: options.url, name: `sluice:${options.member}:${options.stream}` });
+  /** Gives up connecting when the signal is aborted. */
+  static async open(options: ShardReaderOptions, signal?: AbortSignal): Promise<ShardReader> {
+    const { url, member, stream } = options;
+    const giveUp = signal === undefined ? {} : { signal };
+    const redis = await openRedis({ url, name: `sluice:${member}:${stream}`, ...giveUp });
     return new ShardReader(options, redis);
   }
 
