@@ -2,6 +2,7 @@ import type { Config } from "../config/config.ts";
 import { SluiceError } from "../errors/sluice-error.ts";
 import { openPool } from "../sink/connect.ts";
 import { DecisionStore } from "../sink/decision-store.ts";
+import { StreamRecordStore } from "../sink/stream-record-store.ts";
 import { openRedis } from "../source/connect.ts";
 import { readStreamExtent } from "../source/stream-extent.ts";
 import { startingPoint } from "../source/starting-point.ts";
@@ -43,33 +44,24 @@ async function acceptGap(
 ): Promise<number> {
   const decisions = new DecisionStore(pool, config.pipeline);
   const saved = await decisions.checkpoint(stream);
-  if (saved?.id === undefined) throw noGap(stream, "it has no checkpoint");
+  if (saved === undefined) throw noGap(stream, "it is no shard of the pipeline");
+  const seen = await new StreamRecordStore(pool, config.pipeline).seen(stream);
   const redis = await openRedis({ url: config.redisUrl, name: "sluice-accept" });
-  const extent = await readStreamExtent(redis, stream).finally(() => redis.disconnect());
-  const gap = gapOf(stream, { id: saved.id, entries: saved.entries }, extent);
-  if (gap === undefined) throw noGap(stream, "nothing is missing after its checkpoint");
-  const removed = extent === undefined ? 0n : extent.added - extent.length;
-  const lost = removed - saved.entries;
-  const what = `${lost} entries of ${stream} after ${saved.id}`;
+  const expected = { checkpoint: saved.id, seen: seen?.lastId };
+  const extent = await readStreamExtent(redis, stream, expected).finally(() => redis.disconnect());
+  const start = startingPoint({ checkpoint: saved, extent, seen });
+  if (start.kind !== "gap") throw noGap(stream, "nothing is missing after its checkpoint");
+  const lost = start.lost ?? "an unknown number of";
+  const what = `${lost} entries of ${stream} after ${saved.id ?? "its beginning"}`;
   if (dryRun) {
     io.out(`would accept the loss of ${what}\n`);
     return exitCode.done;
   }
-  await decisions.acceptGap({ stream, checkpoint: saved.id, entries: removed, lost, decidedBy: userName() });
+  const { goOnFrom } = start;
+  await decisions.acceptGap({ stream, from: saved, goOnFrom, lost: start.lost, decidedBy: userName() });
   io.out(`accepted the loss of ${what}; the shard goes on by itself\n`);
   io.out("The tables may lack these changes until they are copied anew by a snapshot.\n");
   return exitCode.done;
-}
-
-/** The error that the shard stops with, if it does. */
-function gapOf(...place: Parameters<typeof startingPoint>): SluiceError | undefined {
-  try {
-    startingPoint(...place);
-    return undefined;
-  } catch (error) {
-    if (error instanceof SluiceError && error.code === "STREAM_GAP") return error;
-    throw error;
-  }
 }
 
 function noGap(stream: string, why: string): SluiceError {

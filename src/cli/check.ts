@@ -73,7 +73,11 @@ async function checkPipeline(config: Config): Promise<readonly Finding[]> {
     const { warnings } = await source.read();
     return warnings
       .filter(({ code }) => !toldElsewhere.has(code) && !(code in errorManuals))
-      .map(({ code, message, remedy }) => ({ level: "warn", what: `${code}: ${message}`, remedy }));
+      .map(({ code, message, remedy }) => ({
+        level: code === "SHARD_STOPPED" ? "fail" : "warn",
+        what: `${code}: ${message}`,
+        remedy,
+      }));
   } catch {
     return [];
   } finally {

@@ -26,7 +26,7 @@ export async function run(config: Config, version: string, replayFrom?: string):
   const selection = replayFrom === undefined ? undefined : replayFromSelection(replayFrom);
   limitYoungGeneration(youngGenerationBytes);
   const logger = createLogger({ level: config.logLevel, version, member: config.member });
-  await using status = disposable(createStatusSource(config, () => live.warnings()));
+  await using status = disposable(createStatusSource(config));
   // The pipeline tells the metrics, and the metrics ask the pipeline at a scrape, when both are there.
   const metrics = createMetrics({
     version,

@@ -84,9 +84,10 @@ export const errorManuals = {
   // Reading
   STREAM_GAP: {
     policy: "stop",
-    meaning: "Entries were removed from the stream before they were applied.",
+    meaning:
+      "Entries were removed from the stream before they were applied, or may have been: it was trimmed, rolled back or made anew.",
     remedy:
-      "Find out what trimmed the stream; run `sluice accept gap --stream …` and take a new snapshot of the tables, or they may lack changes.",
+      "Find out what happened to the stream; run `sluice accept gap --stream …` and take a new snapshot of the tables, or they may lack changes.",
   },
   REPLAY_TRIMMED: {
     policy: "fatal",

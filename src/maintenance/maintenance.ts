@@ -1,24 +1,28 @@
 import type pg from "pg";
+import { firstEntryId } from "../change/entry-id.ts";
 import type { Config } from "../config/config.ts";
-import type { ProgressListener, Warning } from "../observe/progress.ts";
+import type { ProgressListener } from "../observe/progress.ts";
 import { sleep } from "../runtime/sleep.ts";
 import { classify } from "../sink/classify.ts";
 import { MaintenanceStore, type ShardRecord } from "../sink/maintenance-store.ts";
+import { readStreamFindings, StreamRecordStore, type LookedAt } from "../sink/stream-record-store.ts";
 import { ask, milliseconds, valueOf, type StreamRedis } from "../source/ask.ts";
 import { openRedis } from "../source/connect.ts";
 import { readStreamFacts, type StreamFacts } from "../source/stream-facts.ts";
 import { readRedisFacts, type RedisFacts } from "../source/stream-info.ts";
-import { DeletedEntries, uncountedEntries } from "./deleted-entries.ts";
+import { uncountedEntries } from "./deleted-entries.ts";
 import { Deregistration } from "./deregister.ts";
 import { prunableBeforeMs, prune } from "./prune.ts";
 import { retire } from "./retire.ts";
 import { Trimmer } from "./trimmer.ts";
 import { WarningBoard } from "./warning-board.ts";
-import { failOverWarnings, memoryWarnings, redisWarnings, shardWarnings } from "./watch.ts";
+import { failOverWarnings, findingWarnings, memoryWarnings, redisWarnings, shardWarnings } from "./watch.ts";
 
 /** A shard that this member reads. */
 export interface OwnedShard {
   readonly stream: string;
+  /** Reading has begun, so that the stream is known to go on where the checkpoint stands. */
+  readonly isRead: boolean;
   /** Consumers that must go; done between two reads. */
   removeConsumers(names: readonly string[]): void;
   /** That many entries at or before its place were deleted before they were read. */
@@ -55,9 +59,9 @@ interface Seen {
 export class Maintenance {
   private readonly options: MaintenanceOptions;
   private readonly store: MaintenanceStore;
+  private readonly records: StreamRecordStore;
   private readonly deregistration: Deregistration;
   private readonly trimmer: Trimmer;
-  private readonly deleted = new DeletedEntries();
   private readonly board: WarningBoard;
   private readonly stopping = new AbortController();
   private redis: StreamRedis | undefined;
@@ -67,6 +71,7 @@ export class Maintenance {
     const { config, database, progress } = options;
     this.options = options;
     this.store = new MaintenanceStore(database, config.pipeline);
+    this.records = new StreamRecordStore(database, config.pipeline);
     this.deregistration = new Deregistration(config.member, progress);
     this.trimmer = new Trimmer({ config, progress });
     this.board = new WarningBoard(progress);
@@ -81,11 +86,6 @@ export class Maintenance {
     this.stopping.abort();
     this.redis?.disconnect();
     await this.loop;
-  }
-
-  /** Warnings that the stores do not remember, for the status report. */
-  warnings(): readonly Warning[] {
-    return this.deleted.warnings(performance.now());
   }
 
   private async run(): Promise<void> {
@@ -179,10 +179,7 @@ export class Maintenance {
       const facts = streams.get(stream);
       const missing = shard === undefined || facts === undefined ? undefined : uncountedEntries(shard, facts);
       if (shard === undefined || facts === undefined || missing === undefined || missing === 0n) continue;
-      const corrected = await this.store.recount(shard, facts.added);
-      if (!corrected) continue;
-      reading.countDeleted(missing);
-      if (missing > 0n) this.deleted.note(stream, missing, performance.now());
+      if (await this.store.recount(shard, facts.added, missing)) reading.countDeleted(missing);
     }
   }
 
@@ -195,6 +192,7 @@ export class Maintenance {
 
   private async watch({ server, shards, streams, nowMs }: Seen): Promise<void> {
     const { config } = this.options;
+    await this.records.see(lookedAt(this.options.owned(), shards, streams));
     const changed = server.replicationId === "" ? undefined : await this.store.seeRedis(server.replicationId);
     const watched = shards.map((shard) => {
       const { firstId, lastId } = streams.get(shard.stream) ?? {};
@@ -205,13 +203,26 @@ export class Maintenance {
       ...memoryWarnings(config.memoryHigh, server, shortestWindow(streams.values(), nowMs)),
       ...failOverWarnings(changed),
       ...shardWarnings(watched, config.streams),
-      ...this.warnings(),
+      ...findingWarnings(await readStreamFindings(this.options.database, config.pipeline)),
     ]);
   }
 
   private report(failure: unknown): void {
     if (!this.stopping.signal.aborted) this.options.progress.retried("maintain", classify(failure).error);
   }
+}
+
+/** Of shards that this member reads. One that a gap has stopped must not lose what shows it. */
+function lookedAt(
+  owned: readonly OwnedShard[],
+  shards: readonly ShardRecord[],
+  streams: ReadonlyMap<string, StreamFacts>,
+): readonly LookedAt[] {
+  return shards.flatMap(({ stream, epoch, checkpoint = firstEntryId }) => {
+    const facts = streams.get(stream);
+    if (facts === undefined || !owned.some((each) => each.stream === stream && each.isRead)) return [];
+    return [{ stream, epoch, checkpoint, lastId: facts.lastId, added: facts.added }];
+  });
 }
 
 function shortestWindow(streams: Iterable<StreamFacts>, nowMs: number): number | undefined {

@@ -13,19 +13,24 @@ export class WarningBoard {
   }
 
   update(warnings: readonly Warning[]): void {
-    const seen = new Set(warnings.map(({ code }) => code));
-    for (const [code, { warning, unseen }] of this.active) {
-      if (seen.has(code)) continue;
+    const seen = new Set(warnings.map(keyOf));
+    for (const [key, { warning, unseen }] of this.active) {
+      if (seen.has(key)) continue;
       if (unseen + 1 < roundsToEnd) {
-        this.active.set(code, { warning, unseen: unseen + 1 });
+        this.active.set(key, { warning, unseen: unseen + 1 });
       } else {
-        this.active.delete(code);
+        this.active.delete(key);
         this.progress.warningEnded(warning);
       }
     }
     for (const warning of warnings) {
-      if (!this.active.has(warning.code)) this.progress.warningBegan(warning);
-      this.active.set(warning.code, { warning, unseen: 0 });
+      if (!this.active.has(keyOf(warning))) this.progress.warningBegan(warning);
+      this.active.set(keyOf(warning), { warning, unseen: 0 });
     }
   }
+}
+
+/** What a second stream has met is told although the first one's is known. */
+function keyOf({ code, stream }: Warning): string {
+  return `${code} ${stream ?? ""}`;
 }

@@ -1,5 +1,6 @@
 import { compareEntryIds } from "../change/entry-id.ts";
 import type { Warning } from "../observe/progress.ts";
+import type { StreamFinding } from "../sink/stream-record-store.ts";
 import type { RedisFacts } from "../source/stream-info.ts";
 import { memoryThreshold } from "./memory.ts";
 import { newestGeneration } from "./retire.ts";
@@ -78,6 +79,33 @@ export function failOverWarnings(secondsAgo: number | undefined): readonly Warni
         "Compare the tables with the primary; where they differ, take a new snapshot through Debezium's signal: see docs/guides/gaps.md.",
     },
   ];
+}
+
+/** What was found of streams within the last hour, by whichever member. */
+export function findingWarnings(findings: readonly StreamFinding[]): readonly Warning[] {
+  const recent = (secondsAgo: number | null): boolean => secondsAgo !== null && secondsAgo <= toldSeconds;
+  return findings.flatMap(({ stream, deleted, deletedSecondsAgo, beganAnew, beganAnewSecondsAgo }) => {
+    const warnings: Warning[] = [];
+    if (recent(deletedSecondsAgo)) {
+      warnings.push({
+        code: "ENTRIES_DELETED",
+        stream,
+        message: `${deleted} entries were deleted from ${stream} before they were applied`,
+        remedy:
+          "Find out who deletes entries (XDEL), and take a new snapshot of the tables, which may lack changes: see docs/guides/gaps.md.",
+      });
+    }
+    if (beganAnew !== null && recent(beganAnewSecondsAgo)) {
+      warnings.push({
+        code: "STREAM_BEGUN_ANEW",
+        stream,
+        message: `${stream}: ${beganAnew}`,
+        remedy:
+          "Find out what happened to Redis or the stream. Nothing is known to be lost, but what was added shortly before may be: compare the tables with the primary, see docs/guides/gaps.md.",
+      });
+    }
+    return warnings;
+  });
 }
 
 export function shardWarnings(

@@ -30,9 +30,11 @@ export interface AppliedTable extends TableChanges {
   readonly folded: number;
 }
 
-/** Something that an operator should know and can do something about. Told by code: one of a code at a time. */
+/** Something that an operator should know and can do something about. One of a code at a time, or of a code and stream. */
 export interface Warning {
   readonly code: string;
+  /** Where it is about one. */
+  readonly stream?: string;
   readonly message: string;
   readonly remedy: string;
 }

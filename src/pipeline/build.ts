@@ -14,6 +14,7 @@ import { MemberStore } from "../sink/member-store.ts";
 import { requireSchema } from "../sink/migrations.ts";
 import { SecondLook } from "../sink/second-look.ts";
 import { ShardStore } from "../sink/shard-store.ts";
+import { StreamRecordStore } from "../sink/stream-record-store.ts";
 import { BufferPool } from "../source/buffer-pool.ts";
 import { RedisWatch } from "../source/redis-watch.ts";
 import type { ShardReader } from "../source/shard-reader.ts";
@@ -38,6 +39,7 @@ export function buildPipeline(config: Config, parts: PipelineParts): Pipeline {
   const identity = { name: config.member, host: hostname(), version: parts.version, instance: randomUUID() };
   const includes = tableFilter(config.tables);
   const decisions = new DecisionStore(leases, config.pipeline);
+  const records = new StreamRecordStore(leases, config.pipeline);
   const secondLook = new SecondLook(leases, catalog);
   const limit = pLimit(config.databaseConnections);
   const buffers = new BufferPool(2 * config.databaseConnections);
@@ -57,7 +59,7 @@ export function buildPipeline(config: Config, parts: PipelineParts): Pipeline {
     secondLook: () => secondLook.look(),
     own: (lease, stopping) =>
       ownShard(
-        { config, pool, catalog, shards, decisions, progress, includes, reading, buffers, limit },
+        { config, pool, catalog, shards, decisions, records, progress, includes, reading, buffers, limit },
         lease,
         stopping,
       ),
@@ -71,6 +73,7 @@ export function buildPipeline(config: Config, parts: PipelineParts): Pipeline {
     owned: () =>
       supervisor.streams.map((stream) => ({
         stream,
+        isRead: readers.has(stream),
         removeConsumers: (names) => readers.get(stream)?.removeConsumers(names),
         countDeleted: (entries) => readers.get(stream)?.countDeleted(entries),
       })),
@@ -86,7 +89,6 @@ export function buildPipeline(config: Config, parts: PipelineParts): Pipeline {
       maintenance.start();
     },
     drain: () => (draining ??= within(config.drainDeadlineMs, drain())),
-    warnings: () => maintenance.warnings(),
     failed: supervisor.failed,
     health: () => supervisor.health(),
   };

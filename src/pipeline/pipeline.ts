@@ -1,5 +1,4 @@
 import type { SluiceError } from "../errors/sluice-error.ts";
-import type { Warning } from "../observe/progress.ts";
 
 /** One running member, as the command line and the HTTP server see it. */
 export interface Pipeline {
@@ -10,8 +9,6 @@ export interface Pipeline {
   /** Resolves when the member must end although nobody asked it to. */
   readonly failed: Promise<SluiceError>;
   health(): PipelineHealth;
-  /** What only the running member knows of. */
-  warnings(): readonly Warning[];
 }
 
 export interface PipelineHealth {

@@ -47,7 +47,6 @@ export function replayingFirst({ pipeline, replay, retryMaxMs, retried }: Replay
       await pipeline.drain();
     },
     failed: pipeline.failed,
-    warnings: () => pipeline.warnings(),
     // While it replays the supervisor does not turn, and is not stuck.
     health: () => (done ? pipeline.health() : { ...pipeline.health(), tickAgeMs: 0 }),
   };

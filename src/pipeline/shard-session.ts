@@ -14,6 +14,7 @@ import { Applier } from "../sink/applier.ts";
 import { classify } from "../sink/classify.ts";
 import { baseOf, type DecisionStore } from "../sink/decision-store.ts";
 import type { Checkpoint, Lease, ShardStore } from "../sink/shard-store.ts";
+import type { StreamRecordStore } from "../sink/stream-record-store.ts";
 import type { BufferPool } from "../source/buffer-pool.ts";
 import { ShardReader } from "../source/shard-reader.ts";
 import { startingPoint } from "../source/starting-point.ts";
@@ -31,6 +32,7 @@ export interface ShardSessionOptions extends ReadingOptions {
   readonly catalog: Catalog;
   readonly shards: ShardStore;
   readonly decisions: DecisionStore;
+  readonly records: StreamRecordStore;
   readonly progress: ProgressListener;
   /** The reader that is at work, or none. */
   readonly reading: (stream: string, reader: ShardReader | undefined) => void;
@@ -157,27 +159,32 @@ function openReader(
 
 /** Sets the group to the checkpoint, which is elsewhere if the stream was rolled back below it. */
 async function begin(
-  { shards, progress }: ShardSessionOptions,
+  { shards, records, progress }: ShardSessionOptions,
   lease: Lease,
   saved: Checkpoint,
   reader: ShardReader,
 ): Promise<Checkpoint> {
-  // In this order: trimmed in between, the entry is there and then not, which tells nothing; the other way round it would tell a lie.
-  const checkpointPresent = saved.id !== undefined && (await reader.has(saved.id));
-  const extent = await reader.extent();
-  const { checkpoint, warning } = startingPoint(
-    lease.stream,
-    saved,
-    extent && { ...extent, checkpointPresent },
-  );
-  if (checkpoint !== saved) await shards.reset(lease, saved, checkpoint);
-  const id = checkpoint.id ?? firstEntryId;
+  const { stream } = lease;
+  const seen = await records.seen(stream);
+  const extent = await reader.extent({ checkpoint: saved.id, seen: seen?.lastId });
+  const start = startingPoint({ checkpoint: saved, extent, seen });
+  const id = (start.kind === "gap" ? saved : start.checkpoint).id ?? firstEntryId;
   const deletedLater = extent?.maxDeletedId !== undefined && compareEntryIds(extent.maxDeletedId, id) > 0;
   const deleted = deletedLater ? await reader.deletedPending(id) : [];
-  const reclaimed = await reader.rewind(checkpoint);
-  progress.rewound(lease.stream, warning ?? "begin", reclaimed);
   if (deleted.length > 0)
-    progress.rewound(lease.stream, `deleted from the stream while pending: ${deleted.join(", ")}`, 0);
+    progress.rewound(stream, `deleted from the stream while pending: ${deleted.join(", ")}`, 0);
+  const held = await reader.removeOthers();
+  if (start.kind === "gap") {
+    const place = { stream, ...(saved.id === undefined ? {} : { entryId: saved.id }) };
+    throw new SluiceError("STREAM_GAP", start.message, { place });
+  }
+  const { checkpoint } = start;
+  if (start.kind === "anew") {
+    await shards.reset(lease, saved, checkpoint);
+    await records.beginAnew(stream, start.reason);
+  } else if (checkpoint.entries !== saved.entries) await shards.reset(lease, saved, checkpoint);
+  const reclaimed = held + (await reader.rewind(checkpoint));
+  progress.rewound(stream, start.kind === "anew" ? start.reason : "begin", reclaimed);
   return checkpoint;
 }
 

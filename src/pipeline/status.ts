@@ -1,8 +1,10 @@
 import type { Config } from "../config/config.ts";
+import { errorManuals, type ErrorManual } from "../errors/codes.ts";
 import { SluiceError } from "../errors/sluice-error.ts";
 import type { ShardState, Warning } from "../observe/progress.ts";
 import {
   failOverWarnings,
+  findingWarnings,
   memoryWarnings,
   redisWarnings,
   shardWarnings,
@@ -72,7 +74,8 @@ export async function collectStatus(
   pool: StatusDatabase,
   redis: StreamRedis | undefined,
 ): Promise<StatusReport> {
-  const { members, shards: all, otherRedisSecondsAgo } = await readPipelineRows(pool, config.pipeline);
+  const known = await readPipelineRows(pool, config.pipeline);
+  const { members, shards: all } = known;
   const shards = all.filter(({ retired }) => !retired);
   const rows = [...config.streams.map((stream) => rowOf(shards, stream)), ...others(shards, config.streams)];
   const streams = await readStreams(
@@ -90,7 +93,9 @@ export async function collectStatus(
     shards: rows.map((row, index) => shardStatus(row, streams.infos[index])),
     warnings: [
       ...streams.warnings,
-      ...failOverWarnings(otherRedisSecondsAgo),
+      ...stoppedWarnings(rows),
+      ...findingWarnings(known.findings),
+      ...failOverWarnings(known.otherRedisSecondsAgo),
       ...ownershipWarnings(members.length, rows),
     ],
   };
@@ -170,6 +175,22 @@ function watchedShard(row: ShardRow, info: StreamInfo | undefined): WatchedShard
   return { stream, generation, retired, checkpoint: checkpoint ?? undefined, ...ids };
 }
 
+/** Also of shards that nobody owns at the moment: the next owner will meet the same. */
+function stoppedWarnings(rows: readonly ShardRow[]): readonly Warning[] {
+  return rows.flatMap(({ stream, state, lastError }) => {
+    if (lastError === null || (state !== "stopped" && !(state === "free" && stops(lastError.code))))
+      return [];
+    const message = `${stream} is stopped: ${lastError.code}: ${lastError.message}`;
+    const remedy = typeof lastError["remedy"] === "string" ? lastError["remedy"] : "See the shard's error.";
+    return [{ code: "SHARD_STOPPED", stream, message, remedy }];
+  });
+}
+
+function stops(code: string): boolean {
+  const manuals: Readonly<Record<string, ErrorManual>> = errorManuals;
+  return manuals[code]?.policy === "stop";
+}
+
 function lagWarnings(streams: readonly string[]): readonly Warning[] {
   if (streams.length === 0) return [];
   const remedy = "None if it passes with the next rewind; entries that were removed with XDEL cause it.";
@@ -196,13 +217,9 @@ export interface StatusSource {
 const cacheMs = 1_000;
 const answerWithinMs = 5_000;
 
-/**
- * Reports for the HTTP server and the command line, on connections apart from those that carry changes. `more`: warnings that
- * only the running member knows.
- */
+/** Reports for the HTTP server and the command line, on connections apart from those that carry changes. */
 export function createStatusSource(
   config: StatusConfig & Pick<Config, "redisUrl" | "databaseUrl">,
-  more: () => readonly Warning[] = () => [],
 ): StatusSource {
   const pool = openPool({
     url: config.databaseUrl,
@@ -223,8 +240,7 @@ export function createStatusSource(
     const client = await connected();
     // A server that hangs would leave its commands open for ever; cutting the connection ends them.
     const cut = setTimeout(() => client?.disconnect(), answerWithinMs);
-    const report = await collectStatus(config, pool, client).finally(() => clearTimeout(cut));
-    return { ...report, warnings: [...report.warnings, ...more()] };
+    return await collectStatus(config, pool, client).finally(() => clearTimeout(cut));
   };
   return {
     read: () => {

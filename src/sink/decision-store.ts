@@ -203,24 +203,39 @@ export class DecisionStore {
   }
 
   /**
-   * Records that the entries between the checkpoint and what the stream still has are lost, and lets the shard go on behind them.
-   * `entries`: how many of the stream's entries are at or before the place from which it goes on.
+   * Records that entries after the shard's place are lost, or may be, and lets it go on behind them. What was seen of the stream before
+   * does not count any more.
    */
   async acceptGap(gap: {
     readonly stream: string;
-    readonly checkpoint: string;
-    readonly entries: bigint;
-    readonly lost: bigint;
+    readonly from: Checkpoint;
+    readonly goOnFrom: Checkpoint;
+    /** Undefined: not known. */
+    readonly lost: bigint | undefined;
     readonly decidedBy: string;
   }): Promise<void> {
+    const { stream, from, goOnFrom } = gap;
+    const lost = gap.lost?.toString() ?? "unknown";
     const { rowCount } = await this.pool.query(
       `WITH moved AS (
-         UPDATE sluice.shard SET entries = $4 WHERE pipeline = $1 AND stream = $2 AND checkpoint = $3 RETURNING stream)
+         UPDATE sluice.shard SET checkpoint = $4, entries = $5
+         WHERE pipeline = $1 AND stream = $2 AND checkpoint IS NOT DISTINCT FROM $3 RETURNING stream),
+       forgotten AS (
+         UPDATE sluice.stream_record SET last_id = NULL, added = NULL
+         WHERE pipeline = $1 AND stream IN (SELECT stream FROM moved))
        INSERT INTO sluice.decision (pipeline, kind, stream, detail, decided_by)
-       SELECT $1, 'gap', stream, jsonb_build_object('checkpoint', $3::text, 'lost', $5::text), $6 FROM moved`,
-      [this.pipeline, gap.stream, gap.checkpoint, gap.entries.toString(), gap.lost.toString(), gap.decidedBy],
+       SELECT $1, 'gap', stream, jsonb_build_object('checkpoint', $3::text, 'lost', $6::text), $7 FROM moved`,
+      [
+        this.pipeline,
+        stream,
+        from.id ?? null,
+        goOnFrom.id ?? null,
+        goOnFrom.entries.toString(),
+        lost,
+        gap.decidedBy,
+      ],
     );
-    if (rowCount !== 1) throw movedOn(gap.stream);
+    if (rowCount !== 1) throw movedOn(stream);
   }
 }
 

@@ -77,14 +77,23 @@ export class MaintenanceStore {
     return rows[0]?.secondsAgo ?? undefined;
   }
 
-  /** Sets the count of entries at or before the checkpoint, if the shard has not moved meanwhile. */
-  async recount(shard: ShardRecord, entries: bigint): Promise<boolean> {
-    const { rowCount } = await this.pool.query(
-      `UPDATE sluice.shard SET entries = $5
-       WHERE pipeline = $1 AND stream = $2 AND epoch = $3 AND checkpoint = $4`,
-      [this.pipeline, shard.stream, shard.epoch, shard.checkpoint, entries.toString()],
+  /**
+   * Sets the count of entries at or before the checkpoint, if the shard has not moved meanwhile, and records those that were `deleted`
+   * before they were applied: the count that showed them is then gone.
+   */
+  async recount(shard: ShardRecord, entries: bigint, deleted: bigint): Promise<boolean> {
+    const { rows } = await this.pool.query<{ counted: boolean }>(
+      `WITH counted AS (
+         UPDATE sluice.shard SET entries = $5
+         WHERE pipeline = $1 AND stream = $2 AND epoch = $3 AND checkpoint = $4 RETURNING stream),
+       recorded AS (
+         INSERT INTO sluice.stream_record AS r (pipeline, stream, deleted, deleted_at)
+         SELECT $1, stream, $6, now() FROM counted WHERE $6::bigint > 0
+         ON CONFLICT (pipeline, stream) DO UPDATE SET deleted = EXCLUDED.deleted + r.deleted, deleted_at = now())
+       SELECT count(*) = 1 AS counted FROM counted`,
+      [this.pipeline, shard.stream, shard.epoch, shard.checkpoint, entries.toString(), deleted.toString()],
     );
-    return rowCount === 1;
+    return rows[0]?.counted === true;
   }
 
   /**

@@ -1,6 +1,7 @@
 import type pg from "pg";
 import { SluiceError } from "../errors/sluice-error.ts";
 import type { ShardState } from "../observe/progress.ts";
+import { readStreamFindings, type StreamFinding } from "./stream-record-store.ts";
 
 /** What reading needs of a connection or pool. */
 export type StatusDatabase = Pick<pg.Pool, "query">;
@@ -56,6 +57,7 @@ export interface PipelineRows {
   readonly shards: readonly ShardRow[];
   /** When another Redis server than the one before was first seen; undefined: there has been only one. */
   readonly otherRedisSecondsAgo: number | undefined;
+  readonly findings: readonly StreamFinding[];
 }
 
 /** Members and shards of a pipeline as the bookkeeping schema has them. */
@@ -65,7 +67,8 @@ export async function readPipelineRows(database: StatusDatabase, pipeline: strin
     const shards = await database.query<ShardRow>(selectShards, [pipeline]);
     const redis = await database.query<{ secondsAgo: number | null }>(selectRedis, [pipeline]);
     const otherRedisSecondsAgo = redis.rows[0]?.secondsAgo ?? undefined;
-    return { members: members.rows, shards: shards.rows, otherRedisSecondsAgo };
+    const findings = await readStreamFindings(database, pipeline);
+    return { members: members.rows, shards: shards.rows, otherRedisSecondsAgo, findings };
   } catch (error) {
     throw statusError(error);
   }

@@ -9,7 +9,7 @@ import { PlaceCheck, type ReadPlace } from "./place-check.ts";
 import { fewestEntries, ReadSize } from "./read-size.ts";
 import { command, ReplyChannel } from "./reply-channel.ts";
 import { ReplyCursor } from "./reply-scanner.ts";
-import { readStreamExtent, type StreamExtent } from "./stream-extent.ts";
+import { readStreamExtent, type ExpectedEntries, type StreamExtent } from "./stream-extent.ts";
 
 export interface ShardReaderOptions {
   readonly url: string;
@@ -77,9 +77,9 @@ export class ShardReader {
     return new ShardReader(options, redis);
   }
 
-  /** What the stream holds; undefined when there is no such key. */
-  async extent(): Promise<StreamExtent | undefined> {
-    return await this.answer(readStreamExtent(this.redis, this.options.stream));
+  /** What the stream holds, and whether those entries are in it; undefined when there is no such key. */
+  async extent(expected?: ExpectedEntries): Promise<StreamExtent | undefined> {
+    return await this.answer(readStreamExtent(this.redis, this.options.stream, expected));
   }
 
   /**
@@ -95,24 +95,42 @@ export class ShardReader {
     this.lastBytes = undefined;
     this.entries = checkpoint.entries;
     this.settled = checkpoint;
-    const consumers = await this.answer(this.redis.call("XINFO", "CONSUMERS", stream, group)).catch(
-      (error: unknown) => {
-        if (isReply(error, "NOGROUP") || isReply(error, "no such key")) return undefined;
-        throw error;
-      },
-    );
+    const consumers = await this.consumers();
     const pipeline = this.redis.pipeline();
     if (consumers === undefined)
       pipeline.call("XGROUP", "CREATE", stream, group, id, "MKSTREAM", ...place.slice(1));
-    const held = consumersOf(consumers);
-    for (const { name } of held) pipeline.call("XGROUP", "DELCONSUMER", stream, group, name);
+    for (const { name } of consumers ?? []) pipeline.call("XGROUP", "DELCONSUMER", stream, group, name);
     pipeline.call("XGROUP", "SETID", stream, group, ...place);
     throwFirst(await this.answer(pipeline.exec()));
     // Refused when Redis is out of memory, which must not keep entries from being applied.
     await this.answer(this.redis.call("XGROUP", "CREATECONSUMER", stream, group, member)).catch(
       () => undefined,
     );
-    return held.reduce((sum, { pending }) => sum + pending, 0);
+    return pendingOf(consumers);
+  }
+
+  /** Undefined: there is no such group. */
+  private async consumers(): Promise<readonly Consumer[] | undefined> {
+    const { stream, group } = this.options;
+    try {
+      return consumersOf(await this.answer(this.redis.call("XINFO", "CONSUMERS", stream, group)));
+    } catch (error) {
+      if (isReply(error, "NOGROUP") || isReply(error, "no such key")) return undefined;
+      throw error;
+    }
+  }
+
+  /**
+   * Rids the group of everyone but this member, also where reading cannot begin: registered are those who run, and the checkpoint
+   * remembers what is missing. Returns how many entries they held.
+   */
+  async removeOthers(): Promise<number> {
+    const { stream, group, member } = this.options;
+    const others = (await this.consumers())?.filter(({ name }) => name !== member);
+    const pipeline = this.redis.pipeline();
+    for (const { name } of others ?? []) pipeline.call("XGROUP", "DELCONSUMER", stream, group, name);
+    throwFirst(await this.answer(pipeline.exec()));
+    return pendingOf(others);
   }
 
   /** Leaves the group to whoever reads next: at the checkpoint, without this member. */
@@ -120,12 +138,6 @@ export class ShardReader {
     await this.rewind(checkpoint);
     const { stream, group, member } = this.options;
     await this.answer(this.redis.call("XGROUP", "DELCONSUMER", stream, group, member));
-  }
-
-  /** Whether the stream has an entry of this id. */
-  async has(id: string): Promise<boolean> {
-    const found = await this.answer(this.redis.call("XRANGE", this.options.stream, id, id));
-    return Array.isArray(found) && found.length > 0;
   }
 
   /** Whether the stream has entries after `id`. */
@@ -306,8 +318,18 @@ function throwFirst(replies: PipelineReplies): unknown[] {
   return replies.map(([, result]) => result);
 }
 
+interface Consumer {
+  readonly name: string;
+  /** Entries that it was given and has not acknowledged. */
+  readonly pending: number;
+}
+
+function pendingOf(consumers: readonly Consumer[] | undefined): number {
+  return (consumers ?? []).reduce((sum, { pending }) => sum + pending, 0);
+}
+
 /** From the reply of XINFO CONSUMERS. */
-function consumersOf(reply: unknown): readonly { readonly name: string; readonly pending: number }[] {
+function consumersOf(reply: unknown): readonly Consumer[] {
   return listOf(reply).map((each) => {
     const facts = pairs(each);
     return { name: String(facts.get("name")), pending: Number(facts.get("pending") ?? 0) };

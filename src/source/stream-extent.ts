@@ -12,12 +12,30 @@ export interface StreamExtent {
   /** Entries ever added, removed ones included. */
   readonly added: bigint;
   readonly length: bigint;
+  /** The checkpoint's entry is in the stream; undefined: not known. */
+  readonly checkpointPresent?: boolean;
+  /** So is the last entry that was seen before. */
+  readonly seenPresent?: boolean;
+}
+
+export interface ExpectedEntries {
+  readonly checkpoint?: string | undefined;
+  readonly seen?: string | undefined;
 }
 
 /** Undefined when there is no such key. */
-export async function readStreamExtent(redis: Redis, stream: string): Promise<StreamExtent | undefined> {
+export async function readStreamExtent(
+  redis: Redis,
+  stream: string,
+  { checkpoint, seen }: ExpectedEntries = {},
+): Promise<StreamExtent | undefined> {
   let reply: unknown;
+  let checkpointPresent: boolean | undefined;
+  let seenPresent: boolean | undefined;
   try {
+    // In this order: trimmed in between, an entry is there and then not, which tells nothing; the other way round it would tell a lie.
+    checkpointPresent = await isThere(redis, stream, checkpoint);
+    seenPresent = await isThere(redis, stream, seen);
     reply = await redis.call("XINFO", "STREAM", stream);
   } catch (error) {
     if (error instanceof Error && error.message.includes("no such key")) return undefined;
@@ -37,7 +55,13 @@ export function extentOf(reply: unknown): StreamExtent | undefined {
     maxDeletedId: deletedId(facts.get("max-deleted-entry-id")),
     added: BigInt(String(facts.get("entries-added"))),
     length: BigInt(String(facts.get("length"))),
+    ...(checkpointPresent === undefined ? {} : { checkpointPresent }),
+    ...(seenPresent === undefined ? {} : { seenPresent }),
   };
+}
+
+async function isThere(redis: Redis, stream: string, id: string | undefined): Promise<boolean | undefined> {
+  return id === undefined ? undefined : (await redis.xrange(stream, id, id)).length > 0;
 }
 
 /** `0-0` stands for none. */

@@ -4,6 +4,7 @@ import { createTempFolder } from "../../demo/local/temp-folder.ts";
 import { trim, type TrimReport } from "../../src/cli/trim.ts";
 import { Trimmer, type TrimRound } from "../../src/maintenance/trimmer.ts";
 import { MaintenanceStore } from "../../src/sink/maintenance-store.ts";
+import { readStreamFindings } from "../../src/sink/stream-record-store.ts";
 import { BufferPool } from "../../src/source/buffer-pool.ts";
 import { ShardReader } from "../../src/source/shard-reader.ts";
 import { readStreamFacts } from "../../src/source/stream-facts.ts";
@@ -167,6 +168,7 @@ it("lets the consumers of members that are gone be removed by the shard's reader
   const { maintenance } = kept.maintenance({}, [
     {
       stream,
+      isRead: true,
       removeConsumers: (names) => reader.removeConsumers(names),
       countDeleted: () => undefined,
     },
@@ -251,7 +253,7 @@ it("tells of another Redis server, of forgotten streams and of entries deleted u
   for (const code of ["REDIS_FAILED_OVER", "STREAM_FORGOTTEN", "ENTRIES_DELETED"]) {
     expect(codes.filter((each) => each === code)).toHaveLength(1);
   }
-  expect(maintenance.warnings()[0]?.message).toContain(`2 of ${stream}`);
+  expect(await readStreamFindings(db.pool, "default")).toMatchObject([{ stream, deleted: 2 }]);
   expect(await db.query("SELECT entries::int FROM sluice.shard WHERE stream = $1", [stream])).toEqual([
     { entries: 10 },
   ]);

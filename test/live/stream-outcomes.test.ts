@@ -1,8 +1,13 @@
+import { cpSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { Redis, type ChainableCommander } from "ioredis";
 import { expect, inject, it } from "vitest";
 import { startRedis, type RedisServer } from "../../demo/local/redis-server.ts";
 import { createTempFolder } from "../../demo/local/temp-folder.ts";
+import { accept } from "../../src/cli/accept.ts";
+import { check } from "../../src/cli/check.ts";
+import type { Warning } from "../../src/observe/progress.ts";
+import { collectStatus } from "../../src/pipeline/status.ts";
 import { BufferPool } from "../../src/source/buffer-pool.ts";
 import { ShardReader } from "../../src/source/shard-reader.ts";
 import { numberedEntries } from "../support/entries.ts";
@@ -11,14 +16,63 @@ import { createStreamPrefix } from "../support/stream-prefix.ts";
 
 const group = "sluice";
 
+interface OwnRedis extends RedisServer, AsyncDisposable {
+  /** Keeps a copy of its data as they are now. */
+  keepCopy(): void;
+  /** Kills it and starts it on the copy, as after a restore or a fail-over to a stale replica. */
+  restartOnCopy(): Promise<void>;
+}
+
 /** A Redis that a test may restart and empty. */
-async function startOwnRedis(): Promise<RedisServer & AsyncDisposable> {
+async function startOwnRedis(): Promise<OwnRedis> {
   await using stack = new AsyncDisposableStack();
   const folder = stack.use(createTempFolder("sluice-redis-"));
-  const server = await startRedis({ folder: join(folder.path, "redis") });
+  const [data, copy] = [join(folder.path, "redis"), join(folder.path, "copy")];
+  const server = await startRedis({ folder: data });
   stack.defer(() => server.stop());
   const started = stack.move();
-  return { ...server, [Symbol.asyncDispose]: () => started.disposeAsync() };
+  return {
+    ...server,
+    keepCopy: () => cpSync(data, copy, { recursive: true }),
+    async restartOnCopy() {
+      await server.kill();
+      rmSync(data, { recursive: true });
+      cpSync(copy, data, { recursive: true });
+      await server.restart();
+    },
+    [Symbol.asyncDispose]: () => started.disposeAsync(),
+  };
+}
+
+/** As `sluice accept gap` does it; gives what it printed. */
+async function acceptGap(scene: Scene): Promise<string> {
+  let out = "";
+  const io = { out: (text: string) => void (out += text), err: () => undefined, env: {} };
+  expect(await accept(scene.config, io, { kind: "gap", stream: scene.stream }, false)).toBe(0);
+  return out;
+}
+
+/** As `sluice check` tells it. */
+async function checked(scene: Scene): Promise<{ readonly code: number; readonly findings: unknown[] }> {
+  let out = "";
+  const io = { out: (text: string) => void (out += text), err: () => undefined, env: {} };
+  const code = await check(scene.config, io, true);
+  return { code, findings: (JSON.parse(out) as { findings: unknown[] }).findings };
+}
+
+async function expectGap(scene: Scene): Promise<void> {
+  await expect
+    .poll(() => scene.shard(), { timeout: 15_000 })
+    .toMatchObject({ state: "stopped", error: "STREAM_GAP" });
+}
+
+async function warnings(scene: Scene): Promise<readonly Warning[]> {
+  return (await collectStatus(scene.config, scene.db.pool, scene.redis)).warnings;
+}
+
+/** The numbers, once each: what an older Redis still held is applied again, and a table without a key has it twice then. */
+async function applied(scene: Scene): Promise<number[]> {
+  return [...new Set(await scene.history())].toSorted((left, right) => left - right);
 }
 
 /** With ids `1-1`, `1-2`, …, far below those that Redis makes. */
@@ -146,6 +200,10 @@ it("stops a shard with STREAM_GAP when entries were trimmed before they were app
   expect(member.seen.codes).toContain("STREAM_GAP");
   expect(await scene.shard(gapped)).toMatchObject({ checkpoint, entries: 20, owner: "member" });
   expect(await scene.history(gapped)).toEqual(range(1, 10));
+  const { code, findings } = await checked(scene);
+  expect(code).toBe(3);
+  const what: unknown = expect.stringMatching(`SHARD_STOPPED: ${gapped} is stopped: STREAM_GAP`);
+  expect(findings).toContainEqual(expect.objectContaining({ level: "fail", what }));
 });
 
 it("stops with STREAM_GAP also when entries that it has not read yet are trimmed while it runs (I8)", async () => {
@@ -228,4 +286,124 @@ it("goes on after everything that was applied, and nothing else, was trimmed", a
   await scene.append(21, 30);
   await using _member = await scene.startMember();
   await scene.expectAppliedOnce(30);
+});
+
+it("begins a stream of an older append-only file anew, guarded, and warns of it", async () => {
+  await using server = await startOwnRedis();
+  await using scene = await createScene({ redisUrl: server.url });
+  await using _member = await scene.startMember();
+  await scene.append(1, 50);
+  await scene.expectAppliedOnce(50);
+  server.keepCopy();
+  await scene.append(51, 100);
+  await scene.expectAppliedOnce(100);
+  await server.restartOnCopy();
+  await scene.append(101, 120);
+  await expect.poll(() => applied(scene), { timeout: 15_000 }).toEqual(range(1, 120));
+  const items = await scene.db.query<{ number: number }>("SELECT number FROM item ORDER BY number");
+  expect(items.map(({ number }) => number)).toEqual(range(114, 120));
+  await expect.poll(() => scene.shard()).toMatchObject({ state: "running", entries: 140, error: null });
+  expect(await warnings(scene)).toContainEqual(
+    expect.objectContaining({ code: "STREAM_BEGUN_ANEW", stream: scene.stream }),
+  );
+});
+
+it.each(["before the checkpoint", "behind the checkpoint"])(
+  "stops with STREAM_GAP when an older append-only file that ends %s lacks entries that were seen and not applied; goes on once accepted",
+  async (where) => {
+    await using server = await startOwnRedis();
+    await using scene = await createScene({ redisUrl: server.url });
+    const owned = { member: "member", maintenanceIntervalMs: 100 };
+    await using _member = await scene.startMember(owned);
+    await scene.append(1, 50);
+    await scene.expectAppliedOnce(50);
+    if (where === "before the checkpoint") server.keepCopy();
+    await scene.append(51, 60);
+    await scene.expectAppliedOnce(60);
+    if (where === "behind the checkpoint") server.keepCopy();
+    {
+      await using batch = await holdBatches(scene.db);
+      const last = await scene.append(61, 70);
+      await batch.waiting();
+      const seen = "SELECT FROM sluice.stream_record WHERE last_id = $1";
+      await expect.poll(() => scene.db.query(seen, [last])).toHaveLength(1);
+      await server.restartOnCopy();
+      // The batch is lost with its session, as the member's death would do it.
+      await scene.db.query("SELECT pg_terminate_backend($1)", [await batch.waiting()]);
+    }
+    await expectGap(scene);
+    await scene.append(71, 80);
+    expect(await warnings(scene)).toContainEqual(
+      expect.objectContaining({ code: "SHARD_STOPPED", stream: scene.stream }),
+    );
+    expect(await acceptGap(scene)).toContain(`entries of ${scene.stream}`);
+    await expect.poll(() => applied(scene), { timeout: 15_000 }).toEqual([...range(1, 60), ...range(71, 80)]);
+    await expect.poll(() => scene.shard()).toMatchObject({ state: "running", error: null });
+  },
+);
+
+it("stops with STREAM_GAP before its first start on a stream that was trimmed, until that is accepted", async () => {
+  await using scene = await createScene();
+  await scene.append(1, 20);
+  await scene.redis.xtrim(scene.stream, "MAXLEN", 20);
+  await using _member = await scene.startMember();
+  await expectGap(scene);
+  expect(await scene.history()).toEqual([]);
+  expect(await acceptGap(scene)).toContain("20 entries");
+  await expect.poll(() => scene.history(), { timeout: 10_000 }).toEqual(range(11, 20));
+  expect(await scene.shard()).toMatchObject({ entries: 40, changes: 20 });
+});
+
+it("stops with STREAM_GAP when a stream that was made anew was trimmed before it was looked at", async () => {
+  await using scene = await createScene();
+  {
+    await using _member = await scene.startMember();
+    await scene.append(1, 50);
+    await scene.expectAppliedOnce(50);
+  }
+  const step = scene.redis.multi().del(scene.stream);
+  addHigh(step, scene.stream, 51, 70);
+  await step.xtrim(scene.stream, "MAXLEN", 20).exec();
+  await using _member = await scene.startMember();
+  await expectGap(scene);
+  expect(await acceptGap(scene)).toContain("an unknown number of entries");
+  const rest = [...range(1, 50), ...range(61, 70)];
+  await expect.poll(() => scene.history(), { timeout: 10_000 }).toEqual(rest);
+});
+
+it("removes the consumers of members that are gone also from a shard that a gap has stopped", async () => {
+  await using scene = await createScene();
+  await scene.append(1, 20);
+  const { redis, stream } = scene;
+  await redis.xgroup("CREATE", stream, group, "0");
+  await redis.xreadgroup("GROUP", group, "gone", "COUNT", 5, "STREAMS", stream, ">");
+  await redis.xtrim(stream, "MAXLEN", 20);
+  await using _member = await scene.startMember();
+  await expectGap(scene);
+  const names = async () =>
+    ((await redis.xinfo("CONSUMERS", stream, group)) as string[][]).map(([, name]) => name);
+  await expect.poll(names).not.toContain("gone");
+});
+
+it("tells which entries were deleted from the stream while a dead consumer held them", async () => {
+  await using scene = await createScene();
+  const { redis, stream } = scene;
+  {
+    await using _member = await scene.startMember();
+    await scene.append(1, 5);
+    await scene.expectAppliedOnce(5);
+  }
+  await scene.append(6, 10);
+  await redis.xreadgroup("GROUP", group, "gone", "COUNT", 6, "STREAMS", stream, ">");
+  const entries = await redis.xrange(stream, "-", "+");
+  const [deleted = "", kept = ""] = [entries[14]?.[0], entries[12]?.[0]];
+  await redis.xdel(stream, deleted);
+  await using member = await scene.startMember();
+  await expect.poll(() => scene.shard(), { timeout: 10_000 }).toMatchObject({ changes: 19 });
+  const told = member.seen.reasons.filter((reason) =>
+    reason.includes("deleted from the stream while pending"),
+  );
+  expect(told).toHaveLength(1);
+  expect(told[0]).toContain(deleted);
+  expect(told[0]).not.toContain(kept);
 });

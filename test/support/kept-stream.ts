@@ -59,7 +59,7 @@ export async function createKeptStream(redisUrl = inject("redisUrl")): Promise<K
     left: async (of = stream) => (await redis.xrange(of, "-", "+")).map(([id]) => id),
     maintenance: (
       own = {},
-      shards = [{ stream, removeConsumers: () => undefined, countDeleted: () => undefined }],
+      shards = [{ stream, isRead: true, removeConsumers: () => undefined, countDeleted: () => undefined }],
     ) => {
       const pool = owned.adopt(new pg.Pool({ connectionString: db.url, max: 2 }), (each) => each.end());
       const told = tellTo({ ...config, ...own }, pool, shards);

@@ -1,9 +1,10 @@
 import { expect, test } from "vitest";
-import { DeletedEntries, uncountedEntries } from "../../../src/maintenance/deleted-entries.ts";
+import { uncountedEntries } from "../../../src/maintenance/deleted-entries.ts";
 import { Deregistration, leftoverConsumers } from "../../../src/maintenance/deregister.ts";
 import { WarningBoard } from "../../../src/maintenance/warning-board.ts";
 import {
   failOverWarnings,
+  findingWarnings,
   memoryWarnings,
   shardWarnings,
   type WatchedShard,
@@ -72,12 +73,33 @@ test("entries that vanished unapplied are counted only at the stream's end", () 
   expect(uncountedEntries({ checkpoint: "4-0", entries: 4n }, { lastId: "5-0", added: 8n })).toBeUndefined();
 });
 
-test("what vanished is told for an hour, and the same count only once", () => {
-  const deleted = new DeletedEntries();
-  expect(deleted.note("cdc.0", 3n, 0)).toBe(true);
-  expect(deleted.note("cdc.0", 3n, 10)).toBe(false);
-  expect(deleted.warnings(3_600_000)[0]?.message).toContain("3 of cdc.0");
-  expect(deleted.warnings(3_600_001)).toEqual([]);
+test("what happened to a stream is told for an hour, each by itself", () => {
+  const finding = { deleted: 3, deletedSecondsAgo: 3_600, beganAnew: null, beganAnewSecondsAgo: null };
+  const anew = { deleted: 0, deletedSecondsAgo: null, beganAnew: "made anew", beganAnewSecondsAgo: 5 };
+  const told = findingWarnings([
+    { stream: "cdc.0", ...finding },
+    { stream: "cdc.1", ...anew },
+    { stream: "cdc.2", ...finding, deletedSecondsAgo: 3_601 },
+  ]);
+  expect(told).toMatchObject([
+    { code: "ENTRIES_DELETED", stream: "cdc.0", message: expect.stringContaining("3 entries") },
+    { code: "STREAM_BEGUN_ANEW", stream: "cdc.1", message: expect.stringContaining("made anew") },
+  ]);
+});
+
+test("a second stream's warning is told although the first one's of that code is known", () => {
+  const told: (string | undefined)[] = [];
+  const board = new WarningBoard({
+    warningBegan: ({ stream }) => void told.push(stream),
+    warningEnded: () => undefined,
+  });
+  const warning = { code: "A", message: "", remedy: "" };
+  board.update([{ ...warning, stream: "cdc.0" }]);
+  board.update([
+    { ...warning, stream: "cdc.0" },
+    { ...warning, stream: "cdc.1" },
+  ]);
+  expect(told).toEqual(["cdc.0", "cdc.1"]);
 });
 
 test("a warning is told when it begins and when it has ended, not while it comes and goes", () => {
@@ -103,6 +125,7 @@ test("consumers other than the owner are asked away each round, and told once th
   const owned = [
     {
       stream: "cdc.0",
+      isRead: true,
       removeConsumers: (names: readonly string[]) => void asked.push(names),
       countDeleted: () => undefined,
     },
