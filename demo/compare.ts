@@ -41,6 +41,8 @@ export async function compareDatabases(
   const shapes = await listTables(primary.client);
   const wanted = options.tables;
   const chosen = wanted === undefined ? shapes : wanted.map((name) => shapeOf(shapes, name));
+  // A comparison that compares nothing finds no difference either.
+  if (chosen.length === 0) throw new Error("the primary has no tables to compare");
   const copies = new Map((await listTables(read.client)).map((shape) => [shape.name, shape]));
   const tables: TableComparison[] = [];
   for (const shape of chosen) {
@@ -61,6 +63,8 @@ interface Session extends AsyncDisposable {
 
 async function openSession(connectionString: string): Promise<Session> {
   const client = new pg.Client({ connectionString });
+  // What breaks it fails its statement; without a listener it would end the process.
+  client.on("error", () => undefined);
   await client.connect();
   // What decides how a value is written; the rest are the server's defaults.
   await client.query("SET TimeZone = 'UTC'; SET DateStyle = 'ISO, MDY'; SET IntervalStyle = 'postgres'");

@@ -5,6 +5,8 @@ import pg from "pg";
 export interface Load {
   /** Transactions so far. */
   readonly transactions: number;
+  /** Aborted, with the error as reason, when the load breaks; `stop` then rejects with it. */
+  readonly broken: AbortSignal;
   /** Resolves when the last transaction has ended; rejects with what broke the load. */
   stop(): Promise<void>;
 }
@@ -89,9 +91,10 @@ const kinds: readonly Kind[] = [
 export function startLoad(primaryUrl: string): Load {
   const state = { transactions: 0, stopped: false };
   const running = Promise.all(Array.from({ length: clients }, () => work(primaryUrl, state)));
-  // Reported by stop(); until then nobody waits for it.
-  running.catch(() => undefined);
+  const breaking = new AbortController();
+  running.catch((error: unknown) => breaking.abort(error));
   return {
+    broken: breaking.signal,
     get transactions() {
       return state.transactions;
     },
@@ -104,6 +107,8 @@ export function startLoad(primaryUrl: string): Load {
 
 async function work(primaryUrl: string, state: { transactions: number; stopped: boolean }): Promise<void> {
   const client = new pg.Client({ connectionString: primaryUrl });
+  // A connection that breaks between two statements fails the next one; without a listener it would end the process.
+  client.on("error", () => undefined);
   await client.connect();
   try {
     while (!state.stopped) {
@@ -112,7 +117,7 @@ async function work(primaryUrl: string, state: { transactions: number; stopped: 
       await sleep(pauseMs);
     }
   } finally {
-    await client.end();
+    await client.end().catch(() => undefined);
   }
 }
 
@@ -122,7 +127,8 @@ async function transact(client: pg.Client, kind: Kind): Promise<void> {
     for (const statement of kind.statements) await client.query(statement);
     await client.query("COMMIT");
   } catch (error) {
-    await client.query("ROLLBACK");
+    // On a connection that is gone, the first error tells more.
+    await client.query("ROLLBACK").catch(() => undefined);
     if (!isExpected(error)) throw error;
   }
 }

@@ -14,7 +14,8 @@ const help = `The whole pipeline on this machine, with a load: primary → Debez
   npm run demo                    until Ctrl-C
   npm run demo -- --seconds 20    stops the load after 20 s, compares both databases, exits 0 (equal) or 1
 
-Everything runs on free ports and in a temporary folder, and is gone afterwards.
+The verdict goes to standard output, everything else to standard error. Ctrl-C before a verdict that was asked for exits 130.
+Everything runs on free ports and in a temporary folder, and is stopped and removed at the end.
 `;
 
 const catchUpTimeoutMs = 120_000;
@@ -40,17 +41,35 @@ async function runDemo(demo: Demo): Promise<number> {
     const sample = (): Promise<Sample | undefined> => takeSample(services.httpUrl, redis);
     announce(screen, services);
     await applyLoad(demo, services, sample);
-    if (demo.interrupt.aborted) return 0;
-    await screen.step("the read database catches up", () =>
-      waitUntilCaughtUp({ ...services, sample, timeoutMs: catchUpTimeoutMs }),
-    );
-    return await compare(screen, services);
+    if (demo.seconds === undefined) {
+      await conclude(screen, sample);
+      return 0;
+    }
+    return await untilInterrupted(demo.interrupt, () => verdict(screen, services, sample));
   } catch (error) {
+    if (error instanceof Interrupted) {
+      screen.say("interrupted before the verdict");
+      return 130;
+    }
     screen.say(`failed: ${error instanceof Error ? error.message : String(error)}`);
     return 1;
   } finally {
     screen.say("stopping");
   }
+}
+
+class Interrupted extends Error {}
+
+/** What is still at work then fails by itself, when the servers are stopped. */
+async function untilInterrupted<Result>(
+  interrupt: AbortSignal,
+  work: () => Promise<Result>,
+): Promise<Result> {
+  if (interrupt.aborted) throw new Interrupted();
+  const interrupted = new Promise<never>((_, reject) => {
+    interrupt.addEventListener("abort", () => reject(new Interrupted()), { once: true });
+  });
+  return await Promise.race([work(), interrupted]);
 }
 
 function announce(screen: Screen, services: Services): void {
@@ -67,7 +86,7 @@ function announce(screen: Screen, services: Services): void {
   );
 }
 
-/** Shows the state every two seconds while the shop is busy. */
+/** Shows the state every two seconds while the shop is busy. Rejects when the load breaks or sluice ends. */
 async function applyLoad(
   { seconds, screen, interrupt }: Demo,
   services: Services,
@@ -75,7 +94,7 @@ async function applyLoad(
 ): Promise<void> {
   const load = startLoad(services.primaryUrl);
   const timeUp = seconds === undefined ? [] : [AbortSignal.timeout(seconds * 1000)];
-  const end = AbortSignal.any([interrupt, ...timeUp]);
+  const end = AbortSignal.any([interrupt, load.broken, ...timeUp]);
   while (!end.aborted) {
     const taken = await sample();
     if (taken !== undefined) screen.show(taken);
@@ -87,16 +106,32 @@ async function applyLoad(
   screen.say(`load stopped after ${load.transactions.toLocaleString("en-US")} transactions`);
 }
 
-async function compare(screen: Screen, { primaryUrl, readUrl }: Services): Promise<number> {
-  const comparison = await screen.step("every row of every table is compared", () =>
-    compareDatabases(primaryUrl, readUrl),
+async function conclude(screen: Screen, sample: () => Promise<Sample | undefined>): Promise<void> {
+  const taken = await sample();
+  if (taken !== undefined) screen.conclude(taken);
+}
+
+/** Once the read database has caught up, compares it; gives the exit code. */
+async function verdict(
+  screen: Screen,
+  services: Services,
+  sample: () => Promise<Sample | undefined>,
+): Promise<number> {
+  await screen.step("the read database catches up", () =>
+    waitUntilCaughtUp({ ...services, sample, timeoutMs: catchUpTimeoutMs }),
   );
-  for (const { table, rows, equal, differences } of comparison.tables) {
-    screen.say(`  ${table}: ${rows.toLocaleString("en-US")} rows, ${equal ? "equal" : "DIFFERENT"}`);
-    for (const difference of differences) screen.say(`    ${difference}`);
-  }
-  screen.say(comparison.equal ? "The databases are equal." : "The databases differ.");
-  return comparison.equal ? 0 : 1;
+  await conclude(screen, sample);
+  const { tables, equal } = await screen.step("every row of every table is compared", () =>
+    compareDatabases(services.primaryUrl, services.readUrl),
+  );
+  const lines = tables.flatMap((table) => [
+    `  ${table.table}: ${table.rows.toLocaleString("en-US")} rows, ${table.equal ? "equal" : "DIFFERENT"}`,
+    ...table.differences.map((difference) => `    ${difference}`),
+  ]);
+  process.stdout.write(
+    `${[...lines, equal ? "The databases are equal." : "The databases differ."].join("\n")}\n`,
+  );
+  return equal ? 0 : 1;
 }
 
 /** The first Ctrl-C ends the load and stops everything in order; during the start, and the second time, at once. */
@@ -136,5 +171,7 @@ const watched: Screen = {
 };
 const interrupt = interruptOnSignal(() => announced);
 process.exitCode = await runDemo({ seconds: readSeconds(), screen: watched, interrupt });
+// A pipe takes its text later than the call returns.
+await new Promise<void>((resolve) => process.stdout.write("", () => resolve()));
 // Nothing is left to wait for; hooks at exit check that nothing is left behind.
 process.exit();

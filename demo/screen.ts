@@ -6,11 +6,14 @@ export interface Screen {
   step<Result>(name: string, work: () => Promise<Result>): Promise<Result>;
   say(text: string): void;
   show(sample: Sample): void;
+  /** The last table, with averages since the first one; a terminal has it already. */
+  conclude(sample: Sample): void;
 }
 
 type Output = Pick<NodeJS.WriteStream, "write" | "isTTY">;
 
 export function createScreen(output: Output): Screen {
+  let first: Sample | undefined;
   let previous: Sample | undefined;
   let drawnLines = 0;
   const say = (text: string): void => {
@@ -39,7 +42,11 @@ export function createScreen(output: Output): Screen {
       const up = output.isTTY && drawnLines > 0 ? `\x1b[${drawnLines}A\x1b[J` : "";
       output.write(`${up}${lines.join("\n")}\n`);
       drawnLines = lines.length;
+      first ??= sample;
       previous = sample;
+    },
+    conclude(sample) {
+      if (!output.isTTY) say(tableLines(sample, first).join("\n"));
     },
   };
 }
