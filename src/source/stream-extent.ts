@@ -41,7 +41,14 @@ export async function readStreamExtent(
     if (error instanceof Error && error.message.includes("no such key")) return undefined;
     throw error;
   }
-  return extentOf(reply);
+  const extent = extentOf(reply);
+  return (
+    extent && {
+      ...extent,
+      ...(checkpointPresent === undefined ? {} : { checkpointPresent }),
+      ...(seenPresent === undefined ? {} : { seenPresent }),
+    }
+  );
 }
 
 /** From the reply of XINFO STREAM. */
@@ -55,8 +62,6 @@ export function extentOf(reply: unknown): StreamExtent | undefined {
     maxDeletedId: deletedId(facts.get("max-deleted-entry-id")),
     added: BigInt(String(facts.get("entries-added"))),
     length: BigInt(String(facts.get("length"))),
-    ...(checkpointPresent === undefined ? {} : { checkpointPresent }),
-    ...(seenPresent === undefined ? {} : { seenPresent }),
   };
 }
 

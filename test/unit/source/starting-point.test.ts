@@ -34,7 +34,9 @@ describe("startingPoint", () => {
   it("puts no place elsewhere when a shard whose first change failed begins once more", () => {
     for (const [entries, found] of [[0n, undefined] as const, [4n, extent] as const]) {
       const before = { id: undefined, entries };
-      expect(startingPoint("s", before, found).checkpoint).toBe(before);
+      const facts = { checkpoint: before, extent: found, seen: undefined };
+      expect(startingPoint(facts)).toEqual({ kind: "continue", checkpoint: before });
+      expect((startingPoint(facts) as { readonly checkpoint: object }).checkpoint).toBe(before);
     }
   });
 
