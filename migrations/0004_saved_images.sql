@@ -3,15 +3,14 @@
 CREATE TABLE sluice.saved_image (
   table_name text        NOT NULL, -- as in sluice.tombstone
   key        text        NOT NULL, -- the old key as Debezium wrote it
-  position   bigint      NOT NULL,
-  logged     bigint      NOT NULL, -- place of the change in the primary's log: changes of one transaction may share a position
+  logged     bigint      NOT NULL, -- place of the key change in the primary's log, the same for both its halves
   image      json,                 -- the row's large values; NULL: there was no row
   saved_at   timestamptz NOT NULL DEFAULT now(),
-  PRIMARY KEY (table_name, key, position, logged)
+  PRIMARY KEY (table_name, key, logged)
 );
 CREATE INDEX saved_image_saved_at ON sluice.saved_image (saved_at);
 
-INSERT INTO sluice.saved_image (table_name, key, position, logged, image, saved_at)
-  SELECT table_name, key, position, position, image, deleted_at FROM sluice.tombstone WHERE image IS NOT NULL;
+INSERT INTO sluice.saved_image (table_name, key, logged, image, saved_at)
+  SELECT table_name, key, position, image, deleted_at FROM sluice.tombstone WHERE image IS NOT NULL;
 
 ALTER TABLE sluice.tombstone DROP COLUMN image;

@@ -224,8 +224,8 @@ it("prunes tombstones and saved images that no entry left in any stream can cont
       ({ key }) => key,
     );
   await db.query(
-    `INSERT INTO sluice.saved_image (table_name, key, position, logged, saved_at) VALUES
-       ('public.a', 'a old', 1, 1, now() - interval '4 hours'), ('public.a', 'c too near', 1, 1, now() - interval '170 minutes')`,
+    `INSERT INTO sluice.saved_image (table_name, key, logged, saved_at) VALUES
+       ('public.a', 'a old', 1, now() - interval '4 hours'), ('public.a', 'c too near', 1, now() - interval '170 minutes')`,
   );
   await db.query("INSERT INTO sluice.shard (pipeline, stream) VALUES ('another', 'cdc.0')");
   await kept.maintenance().maintenance.round();

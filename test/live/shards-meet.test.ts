@@ -40,10 +40,11 @@ async function hold(
   };
 }
 
-/** Sessions that wait for a lock of this kind: `advisory`, `relation`, `transactionid`. */
+/** Sessions that wait for a lock of this kind, `advisory`, `relation` or `transactionid`, but for those that only report a shard's state. */
 async function waiting(db: TestDatabase, kind: string): Promise<number> {
   const rows = await db.query(
-    "SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock' AND wait_event = $1",
+    `SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock' AND wait_event = $1
+       AND query NOT LIKE 'UPDATE sluice.shard SET state%'`,
     [kind],
   );
   return rows.length;
@@ -60,7 +61,7 @@ interface Row {
 }
 
 interface Step {
-  readonly op: "c" | "u" | "d" | "t";
+  readonly op: "c" | "u" | "d" | "t" | "r";
   readonly position: number;
   /** The last commit before this one. */
   readonly commit?: number;
@@ -307,6 +308,25 @@ it("carries large values through a key change whose delete comes first", async (
   await at.applied();
   expect(await at.rows()).toEqual({ 2: "moved large" });
 });
+
+it.each([
+  ["the old key's", 604, 504],
+  ["the new key's", 504, 604],
+  ["only the new key's", 0, 504],
+])(
+  "carries large values through a key change that was logged below snapshots, of which %s shard has seen more",
+  async (_, left, right) => {
+    await using at = await meeting();
+    if (left > 0) await at.left({ ...insert(left, { id: 1, note: "read", body: "large" }), op: "r" });
+    else await at.left(insert(10, { id: 1, note: "first", body: "large" }));
+    await at.right({ ...insert(right, { id: 9, note: "read" }), op: "r" });
+    const [gone, come] = keyChange(400, 1, { id: 2, note: "moved", body: unchanged });
+    await at.right({ ...come, commit: 704 });
+    await at.left({ ...gone, commit: 704 });
+    await at.applied();
+    expect(await at.rows()).toEqual({ 2: "moved large", 9: "read body" });
+  },
+);
 
 it("waits with a key change's insert for its delete, also while that is not committed, and goes on by itself", async () => {
   await using at = await meeting();

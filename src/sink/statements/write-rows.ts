@@ -127,8 +127,11 @@ export function unknownRowsSql(plan: ShapePlan, after: "written" | "unwritten" =
 
 const movedExtras = [...partialExtras, ["o", "text"], ["l", "bigint"]] as const;
 
-/** What the delete of the old key saved for just this insert. */
-const savedForIt = "s.table_name = $7 AND s.key = r.o AND s.position = r.p AND s.logged = r.l";
+/**
+ * What the delete of the old key saved for just this insert. Their positions may differ: one shard may have seen a newer part of a
+ * snapshot than the other.
+ */
+const savedForIt = "s.table_name = $7 AND s.key = r.o AND s.logged = r.l";
 
 /** Insert halves of key changes; the old key's delete saved the row. $4 masks, $5 old keys, $6 places in the log, $7 table. */
 export function movedSql(plan: ShapePlan): string {
@@ -199,9 +202,9 @@ export function moveAwaySql(plan: ShapePlan): string {
     returning: `d.k, ${largeValues(plan)} AS image`,
   });
   const saved =
-    `saved AS (INSERT INTO sluice.saved_image AS s (table_name, key, position, logged, image)` +
-    ` SELECT $5, d.k, d.p, d.l, gone.image FROM d LEFT JOIN gone ON gone.k = d.k ORDER BY d.k` +
-    ` ON CONFLICT (table_name, key, position, logged) DO UPDATE SET image = coalesce(s.image, EXCLUDED.image), saved_at = now())`;
+    `saved AS (INSERT INTO sluice.saved_image AS s (table_name, key, logged, image)` +
+    ` SELECT $5, d.k, d.l, gone.image FROM d LEFT JOIN gone ON gone.k = d.k ORDER BY d.k` +
+    ` ON CONFLICT (table_name, key, logged) DO UPDATE SET image = coalesce(s.image, EXCLUDED.image), saved_at = now())`;
   return `WITH ${keysSql(plan, extras)}, ${gone}, ${stoneSql("$5")}, ${saved} SELECT count(*)::int AS gone FROM gone`;
 }
 
