@@ -88,6 +88,8 @@ export interface TrimOptions {
   readonly mostCommands: number;
   /** Asked before each command but the first; true ends it. */
   readonly enough?: () => Promise<boolean>;
+  /** Entries of one command; default as many as Redis can remove unnoticed. */
+  readonly mostAtOnce?: number;
   readonly stopping?: AbortSignal;
 }
 
@@ -109,7 +111,8 @@ export async function trimStream(
     if (index > 0) await sleep(pauseMs, options.stopping);
     if (options.stopping?.aborted === true) break;
     if (index > 0 && (await options.enough?.()) === true) break;
-    const [reply] = await ask(redis, [["XTRIM", stream, "MINID", "~", minId, "LIMIT", mostAtOnce]]);
+    const limit = options.mostAtOnce ?? mostAtOnce;
+    const [reply] = await ask(redis, [["XTRIM", stream, "MINID", "~", minId, "LIMIT", limit]]);
     const gone = Number(valueOf(reply));
     removed += gone;
     if (gone === 0) break;

@@ -1,3 +1,4 @@
+import { firstEntryId } from "../change/entry-id.ts";
 import type { Config } from "../config/config.ts";
 import type { ProgressListener } from "../observe/progress.ts";
 import type { ShardRecord } from "../sink/maintenance-store.ts";
@@ -23,6 +24,7 @@ import {
   type TrimBound,
   type TrimFacts,
   type TrimLimit,
+  type TrimOptions,
 } from "./trim.ts";
 
 export type TrimmerConfig = Pick<
@@ -63,10 +65,14 @@ export interface TrimPlan {
 /** Commands of one round for one stream: at most a million entries. */
 const mostCommands = 100;
 
+/** Entries that a stream gives in its turn while memory is short, and turns of one round. */
+const turnEntries = 2_000;
+const mostTurns = 500;
+
 /** Entries that may stay beyond the limit: about a node, which is not taken apart anyway. */
 const precision = 100;
 
-const never = async (): Promise<boolean> => false;
+type Limits = Omit<TrimOptions, "stopping" | "enough"> & { readonly minId: string };
 
 /** Takes from the streams what is applied and kept by nothing; more of it while Redis's memory is short (I6). */
 export class Trimmer {
@@ -107,25 +113,46 @@ export class Trimmer {
   /** Returns how many entries went, by stream. None of a shard that was put back since: they are needed again (I6). */
   async trim(round: TrimRound, plans: readonly TrimPlan[]): Promise<ReadonlyMap<string, number>> {
     const trimmed = new Map<string, number>();
-    const remove = async ({ stream, shard }: TrimPlan, minId: string, relieved = never) => {
-      const { redis, stopping, stands } = round;
-      const enough = async (): Promise<boolean> => (await relieved()) || !(await stands(shard));
-      if (!(await stands(shard))) return;
-      const limits = { mostCommands, stopping, enough };
-      const removed = await trimStream(redis, stream, minId, limits);
-      if (removed === 0) return;
-      trimmed.set(stream, (trimmed.get(stream) ?? 0) + removed);
-      this.options.progress.entriesTrimmed(stream, removed);
-    };
     for (const plan of plans) {
-      if (plan.bound !== undefined) await remove(plan, plan.bound.minId);
+      if (plan.bound !== undefined)
+        await this.remove(round, plan, { minId: plan.bound.minId, mostCommands }, trimmed);
     }
-    const relieved = async (): Promise<boolean> => !(await this.isShort(round));
-    for (const plan of plans) {
-      if (round.stopping.aborted || (await relieved())) break;
-      if (plan.underPressure !== undefined) await remove(plan, plan.underPressure.minId, relieved);
-    }
+    await this.relieve(round, plans, trimmed);
     return trimmed;
+  }
+
+  /** A little of each stream in turn, as long as memory is short: no shard gives all of its replay window for the others. */
+  private async relieve(
+    round: TrimRound,
+    plans: readonly TrimPlan[],
+    trimmed: Map<string, number>,
+  ): Promise<void> {
+    let left = plans.filter(({ underPressure }) => underPressure !== undefined);
+    for (let turn = 0; turn < mostTurns && left.length > 0; turn++) {
+      const going: TrimPlan[] = [];
+      for (const plan of left) {
+        if (round.stopping.aborted || !(await this.isShort(round))) return;
+        const minId = plan.underPressure?.minId ?? firstEntryId;
+        const limits = { minId, mostCommands: 1, mostAtOnce: turnEntries };
+        if ((await this.remove(round, plan, limits, trimmed)) > 0) going.push(plan);
+      }
+      left = going;
+    }
+  }
+
+  private async remove(
+    { redis, stopping, stands }: TrimRound,
+    { stream, shard }: TrimPlan,
+    { minId, ...limits }: Limits,
+    trimmed: Map<string, number>,
+  ): Promise<number> {
+    if (!(await stands(shard))) return 0;
+    const enough = async (): Promise<boolean> => !(await stands(shard));
+    const removed = await trimStream(redis, stream, minId, { ...limits, stopping, enough });
+    if (removed === 0) return 0;
+    trimmed.set(stream, (trimmed.get(stream) ?? 0) + removed);
+    this.options.progress.entriesTrimmed(stream, removed);
+    return removed;
   }
 
   private async isShort({ redis, server }: TrimRound): Promise<boolean> {

@@ -148,6 +148,32 @@ it("gives up no more for memory than it must", async () => {
   expect(began.map(({ code }) => code)).toContain("REDIS_MEMORY_HIGH");
 });
 
+it("takes from all streams alike when memory is short", async () => {
+  const folder = createTempFolder("sluice-redis-");
+  await using stack = new AsyncDisposableStack();
+  stack.use(folder);
+  const server = await startRedis({ folder: `${folder.path}/redis` });
+  stack.defer(() => server.stop());
+  await using kept = await createKeptStream(server.url);
+  const { db, redis, stream, otherStream } = kept;
+  const ids = await kept.add(40_000);
+  await kept.applied(ids, 40_000);
+  const others = await kept.add(40_000, 0, otherStream);
+  await redis.xgroup("CREATE", otherStream, "sluice", "$");
+  await db.query(
+    "INSERT INTO sluice.shard (pipeline, stream, checkpoint, entries) VALUES ('default', $1, $2, 40000)",
+    [otherStream, others.at(-1)],
+  );
+  const used = Number(/used_memory:(\d+)/.exec(await redis.info("memory"))?.[1]);
+  const config = { retainAgeMs: hour, memoryHigh: `${used - 2 ** 21}B`, streams: [stream, otherStream] };
+  const nothing = { isRead: true, removeConsumers: () => undefined, countDeleted: () => undefined };
+  const both = [stream, otherStream].map((each) => ({ stream: each, ...nothing }));
+  await kept.maintenance(config, both).maintenance.round();
+  const [left, otherLeft] = [(await kept.left()).length, (await kept.left(otherStream)).length];
+  expect(left + otherLeft).toBeLessThan(80_000);
+  expect(Math.abs(left - otherLeft)).toBeLessThanOrEqual(2_000 + node);
+});
+
 it("lets the consumers of members that are gone be removed by the shard's reader, and adds the owner's (registered = running)", async () => {
   await using kept = await createKeptStream();
   const { redis, stream, config } = kept;
