@@ -24,10 +24,11 @@ export function statusText(report: StatusReport): string {
     member.version,
     member.lastSeen,
     String(member.shards.length),
+    member.state === "running" && member.shards.length === 0 ? "standing by" : member.state,
   ]);
   return [
     `pipeline ${report.pipeline}\n`,
-    alignedTable(["MEMBER", "HOST", "VERSION", "LAST SEEN", "SHARDS"], members),
+    alignedTable(["MEMBER", "HOST", "VERSION", "LAST SEEN", "SHARDS", "STATE"], members),
     alignedTable(
       [...head, "LAG", "PENDING", "FRESHNESS", "ENTRIES", "BYTES", "WINDOW", "ERROR"],
       report.shards.map(row),

@@ -10,6 +10,7 @@ export function combineListeners(...listeners: readonly ProgressListener[]): Pro
     rewound: (...told) => listeners.forEach((listener) => listener.rewound(...told)),
     shardState: (...told) => listeners.forEach((listener) => listener.shardState(...told)),
     retried: (...told) => listeners.forEach((listener) => listener.retried(...told)),
+    standingBy: (...told) => listeners.forEach((listener) => listener.standingBy(...told)),
     entriesTrimmed: (...told) => listeners.forEach((listener) => listener.entriesTrimmed(...told)),
     consumersRemoved: (...told) => listeners.forEach((listener) => listener.consumersRemoved(...told)),
     shardRetired: (...told) => listeners.forEach((listener) => listener.shardRetired(...told)),

@@ -46,6 +46,10 @@ export function logProgress(logger: Logger, now: () => number = () => performanc
         logger.warn({ event: "retried", stage, err: error, ...repeated }, `trying again: ${error.message}`),
       );
     },
+    standingBy: (stands) => {
+      if (stands) logger.info({ event: "standing_by" }, "standing by: all shards have owners");
+      else logger.info({ event: "took_up_work" }, "took up work after standing by");
+    },
     ...maintenanceLog(logger),
   };
 }

@@ -150,6 +150,8 @@ function listenerFor(to: Instruments, now: () => number): ProgressListener {
       to.add("sluice_errors_total", { stage, error_code: error.code, policy: error.policy }, 1);
       if (stage === "apply") to.add("sluice_batches_total", { outcome: "failed" }, 1);
     },
+    // sluice_lease_held has it.
+    standingBy: () => undefined,
     entriesTrimmed: (stream, entries) => to.add("sluice_entries_trimmed_total", { stream }, entries),
     consumersRemoved: (stream, names) => to.add("sluice_consumers_removed_total", { stream }, names.length),
     shardRetired: () => undefined,

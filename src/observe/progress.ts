@@ -54,6 +54,8 @@ export interface ProgressListener {
   rewound(stream: string, reason: string, reclaimed: number): void;
   shardState(stream: string, state: ShardState, error: SluiceError | undefined): void;
   retried(stage: "receive" | "apply" | "own" | "maintain", error: SluiceError): void;
+  /** There are more members than shards, and this one has none; false: it has some again. */
+  standingBy(stands: boolean): void;
   /** Applied entries were removed from the stream. */
   entriesTrimmed(stream: string, entries: number): void;
   /** Consumers of members that do not read the shard any more were removed. */

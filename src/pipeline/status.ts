@@ -11,6 +11,7 @@ import {
   type WatchedShard,
 } from "../maintenance/watch.ts";
 import { openPool } from "../sink/connect.ts";
+import type { MemberState } from "../sink/member-store.ts";
 import {
   readPipelineRows,
   type LastError,
@@ -37,6 +38,8 @@ export interface MemberStatus {
   readonly lastSeen: string;
   /** Streams of the shards that it owns. */
   readonly shards: readonly string[];
+  /** `running`, also while it stands by because there are more members than shards; `leaving`; `cut-off` from Redis. */
+  readonly state: MemberState;
 }
 
 export interface ShardStatus {

@@ -61,6 +61,7 @@ export class Supervisor {
   /** Beside the leases, which must not wait for it. */
   private looking: Promise<unknown> | undefined;
   private databaseReachable = false;
+  private standsBy = false;
 
   constructor(options: SupervisorOptions) {
     this.options = options;
@@ -189,6 +190,17 @@ export class Supervisor {
     }
     if (this.stopping.signal.aborted) return;
     for (const lease of await shards.take(take.filter((stream) => !this.owned.has(stream)))) this.take(lease);
+    this.tellStandingBy(
+      owners.length > 0 && owners.every(({ owner }) => owner !== undefined && owner !== me),
+    );
+  }
+
+  /** Once when it begins and once when it ends. */
+  private tellStandingBy(othersHaveAll: boolean): void {
+    const stands = this.owned.size === 0 && (othersHaveAll || this.standsBy);
+    if (stands === this.standsBy || (stands && this.isCutOff)) return;
+    this.standsBy = stands;
+    this.options.progress.standingBy(stands);
   }
 
   private take(lease: Lease): void {

@@ -44,11 +44,17 @@ export class MemberStore {
     return rowCount === 1;
   }
 
-  /** Members that want shards: seen within `withinMs`, not leaving, not cut off. */
+  /**
+   * Members that want shards: seen within `withinMs`, not leaving, not cut off. A sign of life that is still to come was given before
+   * the database's clock was set back. Such rows go: who lives puts its row back within a second, and a dead member must not
+   * seem to live once the clock has come there again.
+   */
   async wanting(withinMs: number): Promise<{ readonly name: string }[]> {
     const { rows } = await this.pool.query<{ name: string }>(
-      `SELECT name FROM sluice.member WHERE pipeline = $1 AND state = 'running'
-       AND last_seen > clock_timestamp() - $2 * '1 ms'::interval ORDER BY name`,
+      `WITH gone AS (
+         DELETE FROM sluice.member WHERE pipeline = $1 AND last_seen > clock_timestamp() + interval '1 s')
+       SELECT name FROM sluice.member WHERE pipeline = $1 AND state = 'running'
+         AND last_seen BETWEEN clock_timestamp() - $2 * '1 ms'::interval AND clock_timestamp() ORDER BY name`,
       [this.pipeline, withinMs],
     );
     return rows;

@@ -57,6 +57,17 @@ const nothingDone: BatchSummary = {
   ...{ applied: 0, skipped: 0 },
 };
 
+/**
+ * A lease that ends later than this many leases from now was given before the database's clock was set back; a living owner renews it
+ * at once, a dead one's would hold the shard for the whole jump.
+ */
+const furthestLeases = 2;
+
+/** Nobody's lease is valid any more; `$n` stands for the lease's milliseconds. */
+function isExpired(leaseMs: string): string {
+  return `(lease_until <= clock_timestamp() OR lease_until > clock_timestamp() + ${furthestLeases} * ${leaseMs} * '1 ms'::interval)`;
+}
+
 /** How long to wait for a session that was told to end. */
 const endsWithinMs = 500;
 
@@ -83,11 +94,11 @@ export class ShardStore {
 
   /** All shards that are not retired, in order. */
   async owners(): Promise<ShardOwner[]> {
-    const { pool, pipeline } = this.options;
+    const { pool, pipeline, leaseMs } = this.options;
     const { rows } = await pool.query<{ stream: string; owner: string | null }>(
-      `SELECT stream, CASE WHEN lease_until > clock_timestamp() THEN owner END AS owner
+      `SELECT stream, CASE WHEN NOT ${isExpired("$2")} THEN owner END AS owner
        FROM sluice.shard WHERE pipeline = $1 AND retired_at IS NULL ORDER BY generation, stream`,
-      [pipeline],
+      [pipeline, leaseMs],
     );
     return rows.map(({ stream, owner }) => ({ stream, owner: owner ?? undefined }));
   }
@@ -112,7 +123,7 @@ export class ShardStore {
        WHERE (pipeline, stream) IN (
          SELECT pipeline, stream FROM sluice.shard
          WHERE pipeline = $1 AND stream = ANY ($2::text[]) AND retired_at IS NULL
-           AND (owner IS NULL OR owner = $3 OR lease_until < clock_timestamp())
+           AND (owner IS NULL OR owner = $3 OR ${isExpired("$4")})
            -- A crash must not take an epoch back: it would be given out twice.
            AND set_config('synchronous_commit', 'on', true) = 'on'
          ORDER BY stream FOR UPDATE SKIP LOCKED)
@@ -137,7 +148,7 @@ export class ShardStore {
        JOIN pg_stat_activity a ON a.pid = l.pid
        WHERE s.pipeline = $1 AND s.stream = ANY ($2::text[]) AND a.application_name = left('sluice:' || s.owner, 63)
          AND a.datname = current_database() AND a.usename = current_user
-         AND (s.owner = $3 OR s.lease_until < clock_timestamp() AND NOT EXISTS (
+         AND (s.owner = $3 OR ${isExpired("$4")} AND NOT EXISTS (
            SELECT FROM sluice.member m WHERE m.pipeline = $1 AND m.name = s.owner
              AND m.last_seen > clock_timestamp() - $4 * '1 ms'::interval))`,
       [pipeline, [...streams], member, leaseMs],

@@ -1,6 +1,7 @@
 import type pg from "pg";
 import { SluiceError } from "../errors/sluice-error.ts";
 import type { ShardState } from "../observe/progress.ts";
+import type { MemberState } from "./member-store.ts";
 import { readStreamFindings, type StreamFinding } from "./stream-record-store.ts";
 
 /** What reading needs of a connection or pool. */
@@ -12,6 +13,7 @@ export interface MemberRow {
   readonly version: string;
   /** ISO 8601, the database's clock. */
   readonly lastSeen: string;
+  readonly state: MemberState;
 }
 
 export interface ShardRow {
@@ -37,7 +39,7 @@ export interface LastError {
 }
 
 const selectMembers = `
-  SELECT name, host, version, to_char(last_seen AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') AS "lastSeen"
+  SELECT name, host, version, state, to_char(last_seen AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') AS "lastSeen"
   FROM sluice.member WHERE pipeline = $1 ORDER BY name`;
 
 // A shard whose lease has run out is free, whatever its row still says; one that stopped keeps its error.

@@ -28,7 +28,8 @@ it("commits checkpoint and rows together: sessions ended in the middle of a batc
 /** Gives the shard to a member `thief` behind the back of its owner. */
 async function steal(scene: Scene, db: { query(text: string): Promise<unknown> }): Promise<void> {
   await db.query(
-    `UPDATE sluice.shard SET owner = 'thief', epoch = epoch + 1, lease_until = now() + interval '1 h'
+    `UPDATE sluice.shard SET owner = 'thief', epoch = epoch + 1,
+       lease_until = clock_timestamp() + ${scene.config.leaseMs * 1.9} * interval '1 ms'
      WHERE stream = '${scene.stream}'`,
   );
 }

@@ -8,12 +8,13 @@ import { createStreamPrefix } from "../support/stream-prefix.ts";
 
 const lease = "2s";
 const leaseMs = 2_000;
+const maintenanceMs = 1_000;
 
 interface Setting extends AsyncDisposable {
   readonly db: TestDatabase;
   readonly redis: Redis;
   readonly streams: readonly string[];
-  start(member: string): Promise<SluiceProcess>;
+  start(member: string, own?: Environment): Promise<SluiceProcess>;
 }
 
 async function setting(shards: number): Promise<Setting> {
@@ -30,12 +31,13 @@ async function setting(shards: number): Promise<Setting> {
     SLUICE_STREAMS: streams.join(","),
     SLUICE_LEASE: lease,
     SLUICE_READ_BLOCK: "500ms",
+    SLUICE_MAINTENANCE_INTERVAL: `${maintenanceMs}ms`,
   };
   const started = stack.move();
   return {
     ...{ db, redis, streams },
-    async start(member) {
-      const sluice = started.use(await startSluice({ ...environment, SLUICE_MEMBER: member }));
+    async start(member, own = {}) {
+      const sluice = started.use(await startSluice({ ...environment, ...own, SLUICE_MEMBER: member }));
       await sluice.waitReady();
       return sluice;
     },
@@ -86,13 +88,15 @@ async function allApplied({ db, redis, streams }: Setting): Promise<boolean> {
   );
 }
 
-async function consumers({ redis, streams }: Setting): Promise<Set<string>> {
-  const names = new Set<string>();
-  for (const stream of streams) {
-    const groups = (await redis.xinfo("CONSUMERS", stream, "sluice")) as unknown[][];
-    for (const facts of groups) names.add(String(facts[facts.indexOf("name") + 1]));
-  }
-  return names;
+/** Names of one stream's consumers. */
+async function consumersOf({ redis }: Setting, stream: string): Promise<string[]> {
+  const facts = (await redis.xinfo("CONSUMERS", stream, "sluice")) as unknown[][];
+  return facts.map((each) => String(each[each.indexOf("name") + 1]));
+}
+
+async function consumers(set: Setting): Promise<Set<string>> {
+  const names = await Promise.all(set.streams.map((stream) => consumersOf(set, stream)));
+  return new Set(names.flat());
 }
 
 it("splits the shards fairly as members come and go, and hands over within a second of a clean stop", async () => {
@@ -156,8 +160,81 @@ it("does without a member that is paused beyond its lease, and takes it in again
 it("keeps members beyond the number of shards standing by", async () => {
   await using set = await setting(1);
   const a = await set.start("a");
-  await set.start("b");
   await until(async () => same(await split(set.db), { a: 1 }), 5_000);
+  const b = await set.start("b");
+  const told = (event: string) => b.log().split(`"event":"${event}"`).length - 1;
+  await until(async () => told("standing_by") === 1, 5_000);
   await a.kill();
   await until(async () => same(await split(set.db), { b: 1 }), leaseMs + 1_000);
+  await until(async () => told("took_up_work") === 1, 5_000);
+  expect(told("standing_by")).toBe(1);
+});
+
+it("takes a dead member's shards at once although the database's clock was set back since", async () => {
+  await using set = await setting(2);
+  const { db } = set;
+  const dead = await set.start("dead");
+  await until(async () => same(await split(db), { dead: 2 }), 5_000);
+  await dead.kill();
+  await db.query("UPDATE sluice.shard SET lease_until = lease_until + interval '1 hour'");
+  await db.query("UPDATE sluice.member SET last_seen = last_seen + interval '1 hour'");
+  await set.start("heir");
+  await until(async () => same(await split(db), { heir: 2 }), leaseMs + 1_000);
+  await addRows(set);
+  await until(() => allApplied(set), 5_000);
+});
+
+it("has registered in Redis who runs, each on its own shards, within a maintenance period after any churn", async () => {
+  await using set = await setting(6);
+  const { db, redis, streams } = set;
+  await set.start("a");
+  const b = await set.start("b");
+  const c = await set.start("c");
+  await until(async () => same(await split(db), { a: 2, b: 2, c: 2 }), 10_000);
+  await addRows(set);
+  await until(() => allApplied(set), 5_000);
+  await b.kill();
+  await c.stop();
+  await set.start("d");
+  // Leftovers of members that nobody knows, one of them with entries in its hands.
+  for (const stream of streams) await redis.xgroup("CREATECONSUMER", stream, "sluice", "stray");
+  await addRows(set);
+  await redis.xreadgroup("GROUP", "sluice", "reader", "STREAMS", streams[0] ?? "", ">");
+  await until(async () => same(await split(db), { a: 3, d: 3 }), leaseMs + 10_000);
+  const owners = async (): Promise<string[]> => {
+    const rows = await db.query<{ owner: string }>("SELECT owner FROM sluice.shard ORDER BY stream");
+    return rows.map(({ owner }) => owner);
+  };
+  const registered = async (): Promise<string[][]> =>
+    Promise.all(streams.toSorted().map((stream) => consumersOf(set, stream)));
+  const isSo = async (): Promise<boolean> =>
+    JSON.stringify(await registered()) === JSON.stringify((await owners()).map((owner) => [owner]));
+  // The period differs by up to a fifth, and the reader does it with its next read.
+  await until(isSo, maintenanceMs * 1.2 + 1_500);
+  await until(() => allApplied(set), 5_000);
+});
+
+/** Loaded before the program: on SIGUSR2 nothing runs in the process for so long, but its sockets stay open. */
+function standingStill(milliseconds: number): Environment {
+  const wait = `Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ${milliseconds})`;
+  const script = `process.on("SIGUSR2", () => ${wait});`;
+  return { NODE_OPTIONS: `--import=data:text/javascript,${encodeURIComponent(script)}` };
+}
+
+it("does without a member whose event loop stands still beyond its lease, and takes it in again (I2)", async () => {
+  await using set = await setting(4);
+  const { db } = set;
+  await set.start("a");
+  const b = await set.start("b", standingStill(2.5 * leaseMs));
+  await until(async () => same(await split(db), { a: 2, b: 2 }), 5_000);
+  await addRows(set);
+  await until(() => allApplied(set), 5_000);
+  process.kill(b.process.pid, "SIGUSR2");
+  await addRows(set);
+  await until(async () => same(await split(db), { a: 4 }), leaseMs + 1_000);
+  await until(() => allApplied(set), 2_000);
+  await until(async () => same(await split(db), { a: 2, b: 2 }), 15_000);
+  await addRows(set);
+  await until(() => allApplied(set), 5_000);
+  expect((await db.query("SELECT FROM users")).length).toBe(4 * 3);
 });

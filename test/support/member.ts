@@ -49,6 +49,7 @@ export const quietProgress: ProgressListener = {
   rewound: () => undefined,
   shardState: () => undefined,
   retried: () => undefined,
+  standingBy: () => undefined,
   entriesTrimmed: () => undefined,
   consumersRemoved: () => undefined,
   shardRetired: () => undefined,

@@ -19,9 +19,14 @@ const shard: ShardStatus = {
   bytes: 3 * 2 ** 20,
 };
 
+const member = {
+  ...{ name: "one", host: "db1", version: "0.1.0", lastSeen: "2026-01-01T00:00:00.000Z" },
+  ...{ shards: ["cdc.0"], state: "running" as const },
+};
+
 const report = {
   pipeline: "default",
-  members: [{ name: "one", host: "db1", version: "0.1.0", lastSeen: "2026-01-01T00:00:00.000Z", shards: [] }],
+  members: [member],
   shards: [shard],
   warnings: [],
 };
@@ -32,6 +37,17 @@ test("columns line up under their headings", () => {
   const row = lines.find((line) => line.startsWith("cdc.0")) ?? "";
   expect(row.slice(heading.indexOf("CHECKPOINT"))).toMatch(/^1700000000000-0 /);
   expect(row.slice(heading.indexOf("LAG"))).toMatch(/^12 /);
+});
+
+test("a member beyond the number of shards is said to stand by, one that cannot reach Redis to be cut off", () => {
+  const others = [
+    { ...member, name: "two", shards: [] },
+    { ...member, name: "three", shards: [], state: "cut-off" as const },
+  ];
+  const text = statusText({ ...report, members: [member, ...others] });
+  expect(text).toMatch(/^one .* 1 +running$/m);
+  expect(text).toMatch(/^two .* 0 +standing by$/m);
+  expect(text).toMatch(/^three .* 0 +cut-off$/m);
 });
 
 test("what is left for replays is readable", () => {
