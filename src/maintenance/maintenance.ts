@@ -135,6 +135,7 @@ export class Maintenance {
   private async connected(): Promise<StreamRedis> {
     if (this.redis?.status === "ready") return this.redis;
     this.redis?.disconnect();
+    this.redis = undefined;
     const { config } = this.options;
     const open =
       this.options.openRedis ??

@@ -190,15 +190,14 @@ export class Supervisor {
     }
     if (this.stopping.signal.aborted) return;
     for (const lease of await shards.take(take.filter((stream) => !this.owned.has(stream)))) this.take(lease);
-    this.tellStandingBy(
-      owners.length > 0 && owners.every(({ owner }) => owner !== undefined && owner !== me),
-    );
+    const othersHaveAll = owners.every(({ owner }) => owner !== undefined && owner !== me);
+    this.tellStandingBy(othersHaveAll && wanting.length > owners.length);
   }
 
-  /** Once when it begins and once when it ends. */
-  private tellStandingBy(othersHaveAll: boolean): void {
-    const stands = this.owned.size === 0 && (othersHaveAll || this.standsBy);
-    if (stands === this.standsBy || (stands && this.isCutOff)) return;
+  /** Once when it begins, as more members than shards make it, and once when it ends. */
+  private tellStandingBy(isBeyond: boolean): void {
+    const stands = this.owned.size === 0 && (isBeyond || this.standsBy);
+    if (stands === this.standsBy) return;
     this.standsBy = stands;
     this.options.progress.standingBy(stands);
   }

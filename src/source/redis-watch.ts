@@ -80,6 +80,7 @@ export class RedisWatch {
   private async connected(): Promise<StreamRedis> {
     if (this.redis?.status === "ready") return this.redis;
     this.redis?.disconnect();
+    this.redis = undefined;
     const { url, name, answerMs } = this.options;
     this.redis = await openRedis({ url, name, timeoutMs: answerMs, signal: this.stopping.signal });
     return this.redis;
