@@ -1,7 +1,7 @@
 import pg from "pg";
 import { expect, inject, it } from "vitest";
 import { ShardStore } from "../../src/sink/shard-store.ts";
-import { numberedEntries } from "../support/entries.ts";
+import { entryFields, numberedEntries } from "../support/entries.ts";
 import { createScene, holdBatches, range, sessionThatWaits, type Scene } from "../support/scene.ts";
 import { startSluice } from "../support/sluice-process.ts";
 
@@ -121,13 +121,19 @@ it("takes over from a process that was paused beyond its lease; it wakes without
   expect(heir.pipeline.health().registered).toBe(true);
 });
 
-/** A batch in two parts, so that its COMMIT waits for the member to have seen the answer of the first. */
-async function appendInTwoParts(scene: Scene): Promise<void> {
-  const source = { schema: "public", table: "item", lsn: 1, ts_ms: 1 };
-  const truncate = JSON.stringify({ before: null, after: null, source, op: "t" });
+/** A batch whose COMMIT waits for the member to have seen the answers, since a table has inserts and deletes. */
+async function appendAnswered(scene: Scene): Promise<void> {
   const [history = []] = numberedEntries(scene.stream, 1);
+  const item = (op: "c" | "d", id: number): string[] => {
+    const key = { shard: scene.stream, id };
+    const after = op === "c" ? { after: { ...key, number: 1 } } : {};
+    return entryFields({ op, table: "item", key, position: 1, ...after });
+  };
   const step = scene.redis.multi().xadd(scene.stream, "*", ...history);
-  await step.xadd(scene.stream, "*", "key", "default", "value", truncate).exec();
+  await step
+    .xadd(scene.stream, "*", ...item("c", 100))
+    .xadd(scene.stream, "*", ...item("d", 101))
+    .exec();
 }
 
 /** Milliseconds until the lease runs out by the database's clock. */
@@ -154,7 +160,7 @@ it("takes over within the lease and a second from a process that froze in the mi
   await using heir = await scene.startMember({ member: "heir" });
   await expect.poll(() => scene.shard()).toMatchObject({ owner: "frozen" });
   await using batch = await holdBatches(scene.db);
-  await appendInTwoParts(scene);
+  await appendAnswered(scene);
   const pid = await batch.waiting("frozen");
   using asleep = stopProcess(frozen.process.pid);
   const frozenAt = performance.now();
@@ -165,7 +171,7 @@ it("takes over within the lease and a second from a process that froze in the mi
   await expect.poll(() => scene.db.query(idle, [pid])).toHaveLength(1);
   await expect
     .poll(() => scene.shard(), { timeout: 20_000, interval: 20 })
-    .toMatchObject({ owner: "heir", changes: 2 });
+    .toMatchObject({ owner: "heir", changes: 3 });
   expect(performance.now() - frozenAt).toBeLessThan(leaseMs + 1_000);
   asleep.wake();
   await scene.append(2, 20);
