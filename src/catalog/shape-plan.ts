@@ -1,4 +1,6 @@
-import { planCopy, type CopyForm, type CopyPlan } from "../decode/copy-text.ts";
+import type { CopyForm, CopyPlan } from "../decode/copy-text.ts";
+import { gapsOf } from "../decode/member-gaps.ts";
+import type { ColumnsPlan } from "../decode/text-arrays.ts";
 import { SluiceError } from "../errors/sluice-error.ts";
 import { positionColumn, type ReadColumn, type ReadTable } from "./read-table.ts";
 
@@ -10,6 +12,8 @@ export interface ShapePlan {
   readonly mayLackValues: boolean;
   /** How COPY's text is made of an image; undefined: a column's type has no form for it. */
   readonly copy: CopyPlan | undefined;
+  /** How an array for each column is made of images; undefined: a column is not read as text. */
+  readonly arrays: ColumnsPlan | undefined;
   /** The table has columns that are not written: its own, or such as came since. */
   readonly leavesColumns: boolean;
 }
@@ -40,13 +44,16 @@ export function planShape(table: ReadTable, names: readonly string[]): ShapePlan
     copyForms.push(column.generated ? undefined : column.codec?.copy);
     if (!column.generated) columns.push(written(table, column));
   }
+  const gaps = gapsOf(names);
+  const taken = names.map((name) => columns.some((column) => column.name === name));
   const copyable = columns.length > 0 && columns.every((column) => column.codec.copy !== undefined);
   const named = new Set(names);
   return {
     table,
     columns,
     mayLackValues: columns.some((column) => column.placeholders.length > 0),
-    copy: copyable ? planCopy(names, copyForms) : undefined,
+    copy: copyable ? { forms: copyForms, gaps } : undefined,
+    arrays: columns.every(isReadAsText) ? { taken, gaps } : undefined,
     leavesColumns: [...table.columns.values()].some(({ name, generated }) => !generated && !named.has(name)),
   };
 }
@@ -54,6 +61,11 @@ export function planShape(table: ReadTable, names: readonly string[]): ShapePlan
 /** Columns outside the key whose values cannot change once the row is there. */
 export function fixedColumns({ table, columns }: ShapePlan): readonly WrittenColumn[] {
   return columns.filter(({ name, identityAlways }) => identityAlways && !table.key.includes(name));
+}
+
+/** A cast from text gives what reading from JSON does, but for arrays, and for modifiers, to which it cuts. */
+function isReadAsText({ codec }: WrittenColumn): boolean {
+  return !/[()[\]]/.test(codec.recordType);
 }
 
 /** The plan of a delete: nothing but the key's columns. */

@@ -1,4 +1,5 @@
-import { skipSpace, skipString, skipValue } from "./json-scan.ts";
+import { skipValue } from "./json-scan.ts";
+import { valueAfter } from "./member-gaps.ts";
 
 /**
  * Rows in the text format of PostgreSQL's COPY, made from images as they came. COPY hands each value to its type's own input function,
@@ -12,7 +13,6 @@ const firstSize = 64 * 1024;
 const tab = 0x09;
 const newline = 0x0a;
 const quote = 0x22;
-const colon = 0x3a;
 const backslash = 0x5c;
 const nullStart = 0x6e;
 const letterN = 0x4e;
@@ -47,12 +47,8 @@ export class CopyText {
 export interface CopyPlan {
   /** Undefined for a member that is left out. */
   readonly forms: readonly (CopyForm | undefined)[];
-  /** Bytes from the end of one value to the next: comma, quotes, name and colon, if no white space stands between. */
+  /** As `gapsOf` gives them. */
   readonly gaps: readonly number[];
-}
-
-export function planCopy(names: readonly string[], forms: readonly (CopyForm | undefined)[]): CopyPlan {
-  return { forms, gaps: names.map((name) => Buffer.byteLength(JSON.stringify(name)) + 2) };
 }
 
 /**
@@ -79,14 +75,6 @@ export function copyRow(image: Buffer, { forms, gaps }: CopyPlan, position: bigi
   // A Buffer takes no notice of what is written behind its end.
   if (to.length > to.bytes.length) throw new RangeError("a row became longer than there was room for");
   return true;
-}
-
-/** Where the next member's value begins; names are not compared, since the image's shape is known. */
-function valueAfter(image: Buffer, at: number, gap: number): number {
-  const from = at + gap;
-  if (image[from - 1] === colon && image[from - 2] === quote) return from;
-  const name = skipSpace(image, skipSpace(image, at) + 1);
-  return skipSpace(image, skipSpace(image, skipString(image, name)) + 1);
 }
 
 const longestMoment = 32;

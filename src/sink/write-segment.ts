@@ -3,6 +3,7 @@ import type { Segment } from "../batch/fold.ts";
 import type { Work, WorkKind } from "../batch/work.ts";
 import { fixedColumns, type ShapePlan } from "../catalog/shape-plan.ts";
 import { withNulls } from "../decode/overlay.ts";
+import { textArrays } from "../decode/text-arrays.ts";
 import { SluiceError } from "../errors/sluice-error.ts";
 import type { CopyTrials } from "./copy-inserts.ts";
 import { removeBuriedSql } from "./statements/buried-rows.ts";
@@ -15,6 +16,7 @@ import {
   movedSql,
   partialSql,
   unknownRowsSql,
+  upsertArraysSql,
   upsertSql,
   upsertUndeletedSql,
   waitingRowsSql,
@@ -154,14 +156,29 @@ function prepareStatement({ plan, work, kind }: Group, horizon: TombstoneHorizon
       return work.length;
     };
   }
-  const text = (): string => (kind === "append" ? appendSql(plan) : upsertSql(plan));
-  const query = queryOf(plan, kind, text, [images(work), positions(work), table]);
-  if (kind === "append") return async (client) => rows(await client.query(query));
+  if (kind === "append") {
+    const query = queryOf(plan, kind, () => appendSql(plan), [images(work), positions(work), table]);
+    return async (client) => rows(await client.query(query));
+  }
+  const query = upsertion({ plan, work, kind });
   const oldest = oldestOf(work);
   return async (client) => {
     const [written] = await Promise.all([client.query(query), horizon.require(client, table, oldest)]);
     return rows(written);
   };
+}
+
+function upsertion({ plan, work }: Group): pg.QueryConfig {
+  const table = plan.table.name.id;
+  const arrays =
+    plan.arrays &&
+    textArrays(
+      work.map(({ image }) => image),
+      plan.arrays,
+    );
+  return arrays === undefined
+    ? queryOf(plan, "upsert", () => upsertSql(plan), [images(work), positions(work), table])
+    : queryOf(plan, "upsert arrays", () => upsertArraysSql(plan), [positions(work), table, ...arrays]);
 }
 
 function deletion({ plan, work, kind }: Group): pg.QueryConfig {

@@ -22,6 +22,17 @@ export function rowsFrom(
   return `ROWS FROM (json_to_recordset($1::json) AS (${record}), ${carried}) AS r(${aliases})`;
 }
 
+/**
+ * The same rows from a text[] for each column and the positions: $1 positions, the columns from $3 on. PostgreSQL neither parses JSON nor
+ * makes a record of it, which is a third of what an upsert costs it.
+ */
+export function rowsFromArrays(plan: ShapePlan): string {
+  const columns = plan.columns.map(
+    ({ codec }, index) => `unnest($${index + 3}::text[])::${codec.recordType} AS c${index}`,
+  );
+  return `(SELECT ${columns.join(", ")}, unnest($1::bigint[]) AS p) AS r`;
+}
+
 /** SQL for the value of the plan's column at `index`. */
 export function valueOf(plan: ShapePlan, index: number): string {
   const column = plan.columns[index];

@@ -1,7 +1,7 @@
 import { positionColumn, type ReadColumn } from "../../catalog/read-table.ts";
 import type { ShapePlan } from "../../catalog/shape-plan.ts";
 import { quoteName, quoteTable, quoteText } from "../sql.ts";
-import { keyValues, rowsFrom, valueOf } from "./rows.ts";
+import { keyValues, rowsFrom, rowsFromArrays, valueOf } from "./rows.ts";
 
 const position = quoteName(positionColumn);
 
@@ -39,9 +39,17 @@ function onConflict(plan: ShapePlan): string {
  * again. $1 images, $2 positions, $3 table.
  */
 export function upsertSql(plan: ShapePlan): string {
-  const newestDelete = `(SELECT coalesce(max(s.position), -1) FROM sluice.tombstone s WHERE s.table_name || '' = $3)`;
-  const rows = rowsFrom(plan, [["p", "bigint"]]);
-  return `${insertSql(plan, rows)} WHERE ${notTruncated(3)} AND r.p > ${newestDelete} ${onConflict(plan)}`;
+  return undeletedUpsertSql(plan, rowsFrom(plan, [["p", "bigint"]]), 3);
+}
+
+/** The same from a text[] for each column. $1 positions, $2 table, and then the columns. */
+export function upsertArraysSql(plan: ShapePlan): string {
+  return undeletedUpsertSql(plan, rowsFromArrays(plan), 2);
+}
+
+function undeletedUpsertSql(plan: ShapePlan, rows: string, table: number): string {
+  const newestDelete = `(SELECT coalesce(max(s.position), -1) FROM sluice.tombstone s WHERE s.table_name || '' = $${table})`;
+  return `${insertSql(plan, rows)} WHERE ${notTruncated(table)} AND r.p > ${newestDelete} ${onConflict(plan)}`;
 }
 
 /**

@@ -1,6 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { copyRow, CopyText, planCopy, verbatim, type CopyForm } from "../../../src/decode/copy-text.ts";
+import { copyRow, CopyText, verbatim, type CopyForm, type CopyPlan } from "../../../src/decode/copy-text.ts";
+import { gapsOf } from "../../../src/decode/member-gaps.ts";
 import {
   bytesForm,
   dateForm,
@@ -12,6 +13,10 @@ import {
   timeForm,
   zonedMomentForm,
 } from "../../../src/decode/types/copy-forms.ts";
+
+function planOf(names: readonly string[], forms: CopyPlan["forms"]): CopyPlan {
+  return { forms, gaps: gapsOf(names) };
+}
 
 const escapes: Readonly<Record<string, string>> = {
   b: "\b",
@@ -35,7 +40,7 @@ function written(values: object, form: CopyForm): (string | null)[][] | undefine
   const to = new CopyText();
   const image = Buffer.from(JSON.stringify(values));
   const names = Object.keys(values);
-  const plan = planCopy(
+  const plan = planOf(
     names,
     names.map(() => form),
   );
@@ -76,7 +81,7 @@ describe("copyRow", () => {
   it("reads escaped code points, pairs too, and refuses halves of pairs and zero", () => {
     const to = new CopyText();
     const raw = (text: string): boolean =>
-      copyRow(Buffer.from(`{"a":"${text}"}`), planCopy(["a"], [verbatim]), 1n, to);
+      copyRow(Buffer.from(`{"a":"${text}"}`), planOf(["a"], [verbatim]), 1n, to);
     for (const half of ["\\ud83d", "\\ude00", "\\ud83dx", "\\ud83d\\u0041", "\\u0000", "\\u00zz"])
       expect(raw(half)).toBe(false);
     expect(to.length).toBe(0);
@@ -86,9 +91,9 @@ describe("copyRow", () => {
 
   it("leaves out members without a form, and takes all of a refused row back", () => {
     const to = new CopyText();
-    const without = planCopy(["a", "b", "d"], [verbatim, undefined, verbatim]);
+    const without = planOf(["a", "b", "d"], [verbatim, undefined, verbatim]);
     expect(copyRow(Buffer.from('{"a":1,"b":{"c":[1]},"d":2}'), without, 9n, to)).toBe(true);
-    const both = planCopy(["a", "b"], [verbatim, verbatim]);
+    const both = planOf(["a", "b"], [verbatim, verbatim]);
     expect(copyRow(Buffer.from('{"a":1,"b":{}}'), both, 9n, to)).toBe(false);
     expect(to.bytes.toString("utf8", 0, to.length)).toBe("1\t2\t9\n");
   });
@@ -102,7 +107,7 @@ describe("copyRow", () => {
       `{ ${JSON.stringify(object).slice(1)}`,
     ]) {
       const to = new CopyText();
-      const plan = planCopy(
+      const plan = planOf(
         names,
         names.map(() => verbatim),
       );
@@ -125,7 +130,7 @@ describe("copyRow", () => {
     for (let row = 0; row < 3; row++)
       copyRow(
         Buffer.from(JSON.stringify({ a: long, b: null })),
-        planCopy(["a", "b"], [verbatim, verbatim]),
+        planOf(["a", "b"], [verbatim, verbatim]),
         1n,
         to,
       );

@@ -1,0 +1,130 @@
+import { skipValue } from "./json-scan.ts";
+import { valueAfter } from "./member-gaps.ts";
+
+/** How columns are made of images: by their members, in their order. */
+export interface ColumnsPlan {
+  /** Whether the member is one of the columns. */
+  readonly taken: readonly boolean[];
+  /** As `gapsOf` gives them. */
+  readonly gaps: readonly number[];
+}
+
+const quote = 0x22;
+const backslash = 0x5c;
+const nullStart = 0x6e;
+const firstSize = 16 * 1024;
+
+/**
+ * The values of each column as a text[] in PostgreSQL's binary form: strings unescaped, everything else as it stands, which is what
+ * reading them from JSON as text gives. Undefined when a string is no text for PostgreSQL, which then says so by itself.
+ */
+export function textArrays(
+  images: readonly Buffer[],
+  { taken, gaps }: ColumnsPlan,
+): readonly Buffer[] | undefined {
+  const arrays = taken.map((is) => (is ? new TextArray() : undefined));
+  for (const image of images) {
+    let at = 0;
+    for (let index = 0; index < arrays.length; index++) {
+      const from = valueAfter(image, at, gaps[index] ?? 0);
+      const array = arrays[index];
+      at = array === undefined ? skipValue(image, from) : array.append(image, from);
+      if (at < 0) return undefined;
+    }
+  }
+  return arrays.flatMap((array) => array?.finish() ?? []);
+}
+
+const headerBytes = 20;
+const textOid = 25;
+
+class TextArray {
+  private bytes: Buffer = Buffer.allocUnsafe(firstSize);
+  private length = headerBytes;
+  private count = 0;
+  private hasNull = false;
+
+  /** The offset behind the value, or -1. */
+  append(image: Buffer, from: number): number {
+    this.count++;
+    const first = image[from];
+    if (first === quote) return this.appendString(image, from + 1);
+    const end = skipValue(image, from);
+    if (first === nullStart) {
+      this.reserve(4);
+      this.writeInt(-1);
+      this.hasNull = true;
+      return end;
+    }
+    this.reserve(4 + end - from);
+    this.writeInt(end - from);
+    this.copy(image, from, end);
+    return end;
+  }
+
+  finish(): Buffer {
+    const { length } = this;
+    this.length = 0;
+    for (const field of [1, this.hasNull ? 1 : 0, textOid, this.count, 1]) this.writeInt(field);
+    return this.bytes.subarray(0, length);
+  }
+
+  private appendString(image: Buffer, from: number): number {
+    // Found in two steps: the length stands before the text.
+    let end = from;
+    let isEscaped = false;
+    for (let byte = image[end]; byte !== quote; byte = image[end]) {
+      if (byte === undefined) return -1;
+      if (byte === backslash) {
+        isEscaped = true;
+        end++;
+      }
+      end++;
+    }
+    if (isEscaped) return this.appendEscaped(image, from, end);
+    this.reserve(4 + end - from);
+    this.writeInt(end - from);
+    this.copy(image, from, end);
+    return end + 1;
+  }
+
+  private appendEscaped(image: Buffer, from: number, end: number): number {
+    const text = JSON.parse(image.toString("utf8", from - 1, end + 1)) as string;
+    // A zero, and half of a surrogate pair, which would become another character on the way.
+    if (text.includes("\0") || !text.isWellFormed()) return -1;
+    const size = Buffer.byteLength(text);
+    this.reserve(4 + size);
+    this.writeInt(size);
+    this.length += this.bytes.write(text, this.length);
+    return end + 1;
+  }
+
+  private copy(image: Buffer, from: number, end: number): void {
+    const { bytes } = this;
+    if (end - from > 64) {
+      image.copy(bytes, this.length, from, end);
+      this.length += end - from;
+      return;
+    }
+    // Cheaper than the call for what is short.
+    let { length } = this;
+    for (let at = from; at < end; at++) bytes[length++] = image[at] ?? 0;
+    this.length = length;
+  }
+
+  private writeInt(value: number): void {
+    const { bytes } = this;
+    bytes[this.length++] = value >>> 24;
+    bytes[this.length++] = value >>> 16;
+    bytes[this.length++] = value >>> 8;
+    bytes[this.length++] = value;
+  }
+
+  private reserve(more: number): void {
+    const needed = this.length + more;
+    if (needed <= this.bytes.length) return;
+    const larger = Buffer.allocUnsafe(Math.max(needed, this.bytes.length * 2));
+    this.bytes.copy(larger, 0, 0, this.length);
+    this.bytes = larger;
+  }
+}
