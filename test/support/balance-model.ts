@@ -53,7 +53,8 @@ export class BalanceModel {
   private readonly rows = new Map<string, { seen: number; state: "running" | "cut-off" }>();
   private lastView: View = { alive: [], shards: [] };
   private disturbedAt = 0;
-  private setBackAt = Number.NEGATIVE_INFINITY;
+  /** On the steady clock: until then a lease from before the clock was set back may be valid, or become so again. */
+  private longUntil = Number.NEGATIVE_INFINITY;
   private readonly handOverTurns: number;
 
   constructor(shards: number, handOverTurns: number) {
@@ -100,7 +101,7 @@ export class BalanceModel {
     this.offset += by;
     if (by >= 0) return;
     this.disturbedAt = this.now;
-    this.setBackAt = this.now;
+    this.longUntil = Math.max(this.longUntil, this.now - by + leaseMs);
   }
 
   /** Each living member has one turn, in the given order; `sees` says whose view is of the turn before. */
@@ -117,7 +118,7 @@ export class BalanceModel {
     // Counted from the last sign of life; who is to have the shard may itself have gone after that.
     if (shard === undefined || !able) this.disturbedAt = this.now;
     const since = Math.max(shard?.servedAt ?? 0, this.disturbedAt);
-    const lease = this.setBackAt >= since ? leaseMs * furthestLeases : leaseMs;
+    const lease = since <= this.longUntil ? leaseMs * furthestLeases : leaseMs;
     return { ms: this.now - since, most: lease + 1_000 };
   }
 
