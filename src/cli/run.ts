@@ -16,7 +16,7 @@ import { exitCode, exitCodeOf } from "./exit-code.ts";
 import { replayFromSelection, type Selection } from "./replay-arguments.ts";
 import { shortcomings } from "./replay-text.ts";
 
-const youngGenerationBytes = 16 * 2 ** 20;
+const youngGenerationBytes = 48 * 2 ** 20;
 
 /**
  * Runs a member until it is told to stop or must. Resolves with the exit code. `replayFrom`: what it applies again before it goes
