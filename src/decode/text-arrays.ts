@@ -12,37 +12,54 @@ export interface ColumnsPlan {
 const quote = 0x22;
 const backslash = 0x5c;
 const nullStart = 0x6e;
-const firstSize = 16 * 1024;
+const firstSize = 4 * 1024;
+/** A larger one is not kept: a batch of large values must not make it large for ever. */
+const largestKept = 256 * 1024;
 
 /**
  * The values of each column as a text[] in PostgreSQL's binary form: strings unescaped, everything else as it stands, which is what
- * reading them from JSON as text gives. Undefined when a string is no text for PostgreSQL, which then says so by itself.
+ * reading them from JSON as text gives. One for each statement that is at work; its buffers serve the next one.
  */
-export function textArrays(
-  images: readonly Buffer[],
-  { taken, gaps }: ColumnsPlan,
-): readonly Buffer[] | undefined {
-  const arrays = taken.map((is) => (is ? new TextArray() : undefined));
-  for (const image of images) {
-    let at = 0;
-    for (let index = 0; index < arrays.length; index++) {
-      const from = valueAfter(image, at, gaps[index] ?? 0);
-      const array = arrays[index];
-      at = array === undefined ? skipValue(image, from) : array.append(image, from);
-      if (at < 0) return undefined;
+export class TextArrays {
+  private readonly arrays: TextArray[] = [];
+
+  /** Undefined when a string is no text for PostgreSQL, which then says so by itself. Written over by the next call. */
+  of(images: readonly Buffer[], { taken, gaps }: ColumnsPlan): readonly Buffer[] | undefined {
+    const arrays = taken.map((is, index) => (is ? this.emptied(index) : undefined));
+    for (const image of images) {
+      let at = 0;
+      for (let index = 0; index < arrays.length; index++) {
+        const from = valueAfter(image, at, gaps[index] ?? 0);
+        const array = arrays[index];
+        at = array === undefined ? skipValue(image, from) : array.append(image, from);
+        if (at < 0) return undefined;
+      }
     }
+    return arrays.flatMap((array) => array?.finish() ?? []);
   }
-  return arrays.flatMap((array) => array?.finish() ?? []);
+
+  private emptied(index: number): TextArray {
+    const array = (this.arrays[index] ??= new TextArray());
+    array.clear();
+    return array;
+  }
 }
 
 const headerBytes = 20;
 const textOid = 25;
 
 class TextArray {
-  private bytes: Buffer = Buffer.allocUnsafe(firstSize);
+  private bytes: Buffer = Buffer.allocUnsafeSlow(firstSize);
   private length = headerBytes;
   private count = 0;
   private hasNull = false;
+
+  clear(): void {
+    if (this.bytes.length > largestKept) this.bytes = Buffer.allocUnsafeSlow(firstSize);
+    this.length = headerBytes;
+    this.count = 0;
+    this.hasNull = false;
+  }
 
   /** The offset behind the value, or -1. */
   append(image: Buffer, from: number): number {
@@ -123,7 +140,7 @@ class TextArray {
   private reserve(more: number): void {
     const needed = this.length + more;
     if (needed <= this.bytes.length) return;
-    const larger = Buffer.allocUnsafe(Math.max(needed, this.bytes.length * 2));
+    const larger = Buffer.allocUnsafeSlow(Math.max(needed, this.bytes.length * 2));
     this.bytes.copy(larger, 0, 0, this.length);
     this.bytes = larger;
   }

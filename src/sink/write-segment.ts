@@ -3,7 +3,7 @@ import type { Segment } from "../batch/fold.ts";
 import type { Work, WorkKind } from "../batch/work.ts";
 import { fixedColumns, type ShapePlan } from "../catalog/shape-plan.ts";
 import { withNulls } from "../decode/overlay.ts";
-import { textArrays } from "../decode/text-arrays.ts";
+import { TextArrays } from "../decode/text-arrays.ts";
 import { SluiceError } from "../errors/sluice-error.ts";
 import type { CopyTrials } from "./copy-inserts.ts";
 import { removeBuriedSql } from "./statements/buried-rows.ts";
@@ -160,25 +160,33 @@ function prepareStatement({ plan, work, kind }: Group, horizon: TombstoneHorizon
     const query = queryOf(plan, kind, () => appendSql(plan), [images(work), positions(work), table]);
     return async (client) => rows(await client.query(query));
   }
-  const query = upsertion({ plan, work, kind });
+  const { query, answered } = upsertion({ plan, work, kind });
   const oldest = oldestOf(work);
   return async (client) => {
     const [written] = await Promise.all([client.query(query), horizon.require(client, table, oldest)]);
+    answered();
     return rows(written);
   };
 }
 
-function upsertion({ plan, work }: Group): pg.QueryConfig {
+/** Those of statements that were answered; what is on its way must not be written over. */
+const spareArrays: TextArrays[] = [];
+
+function upsertion({ plan, work }: Group): { readonly query: pg.QueryConfig; readonly answered: () => void } {
   const table = plan.table.name.id;
+  const texts = spareArrays.pop() ?? new TextArrays();
+  const answered = (): void => void spareArrays.push(texts);
   const arrays =
     plan.arrays &&
-    textArrays(
+    texts.of(
       work.map(({ image }) => image),
       plan.arrays,
     );
-  return arrays === undefined
-    ? queryOf(plan, "upsert", () => upsertSql(plan), [images(work), positions(work), table])
-    : queryOf(plan, "upsert arrays", () => upsertArraysSql(plan), [positions(work), table, ...arrays]);
+  const query =
+    arrays === undefined
+      ? queryOf(plan, "upsert", () => upsertSql(plan), [images(work), positions(work), table])
+      : queryOf(plan, "upsert arrays", () => upsertArraysSql(plan), [positions(work), table, ...arrays]);
+  return { query, answered };
 }
 
 function deletion({ plan, work, kind }: Group): pg.QueryConfig {

@@ -15,6 +15,7 @@ export class ReplyChannel {
   private scanner: ReplyScanner | undefined;
   private settle: PromiseWithResolvers<ReplyScanner> | undefined;
   private lastSize = 0;
+  private tokens: Float64Array | undefined;
   private mostBytes = Infinity;
   private arrived: () => void = () => undefined;
   private readonly buffers: BufferPool;
@@ -39,7 +40,8 @@ export class ReplyChannel {
   ): Promise<ReplyScanner> {
     if (this.failure !== undefined) throw this.failure;
     this.mostBytes = mostBytes;
-    this.scanner = new ReplyScanner(replies, this.buffers.take(this.lastSize + 4096));
+    // Whoever asks again has read the answer before.
+    this.scanner = new ReplyScanner(replies, this.buffers.take(this.lastSize + 4096), this.tokens);
     this.settle = Promise.withResolvers<ReplyScanner>();
     const timer = setTimeout(() => this.fail(redisUnavailable(new Error("no answer in time"))), timeoutMs);
     // Large entries over a slow link take their time; silence is what counts.
@@ -74,6 +76,7 @@ export class ReplyChannel {
     this.scanner = undefined;
     this.settle = undefined;
     this.lastSize = scanner.size;
+    this.tokens = scanner.tokens;
     settle.resolve(scanner);
   }
 

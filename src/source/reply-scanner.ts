@@ -21,7 +21,7 @@ const firstTokens = 1024;
  */
 export class ReplyScanner {
   /** Kind, first, second of each element, in the order of the wire. */
-  tokens = new Float64Array(firstTokens);
+  tokens: Float64Array;
   private tokenCount = 0;
   private buffer: Buffer;
   private length = 0;
@@ -29,10 +29,15 @@ export class ReplyScanner {
   /** Elements that are still to come. */
   private missing: number;
 
-  /** The buffer is written to, and replaced by a larger one when it is too small. */
-  constructor(replies: number, buffer: Buffer = Buffer.allocUnsafeSlow(firstSize)) {
+  /** Buffer and tokens are written to, and replaced by larger ones when they are too small. */
+  constructor(
+    replies: number,
+    buffer: Buffer = Buffer.allocUnsafeSlow(firstSize),
+    tokens: Float64Array = new Float64Array(firstTokens),
+  ) {
     this.missing = replies;
     this.buffer = buffer;
+    this.tokens = tokens;
   }
 
   get bytes(): Buffer {

@@ -1,7 +1,7 @@
 import { expect, inject, it } from "vitest";
 import { Catalog } from "../../src/catalog/catalog.ts";
 import { copyRow, CopyText } from "../../src/decode/copy-text.ts";
-import { textArrays } from "../../src/decode/text-arrays.ts";
+import { TextArrays } from "../../src/decode/text-arrays.ts";
 import { copyRows } from "../../src/sink/copy-query.ts";
 import { openPool } from "../../src/sink/connect.ts";
 import { jsonArray } from "../../src/sink/statements/rows.ts";
@@ -62,7 +62,7 @@ it("COPY and arrays of texts give every value as the statement does that reads J
   const [a, b, c] = [await planOf("a"), await planOf("b"), await planOf("c")];
   const positions = `{${images.map(() => 7).join(",")}}`;
   await pool.query(appendSql(a), [jsonArray(images), positions, "public.a"]);
-  const arrays = c.arrays && textArrays(images, c.arrays);
+  const arrays = c.arrays && new TextArrays().of(images, c.arrays);
   if (arrays === undefined) throw new Error("a type is not read as text");
   await pool.query(upsertArraysSql(c), [positions, "public.c", ...arrays]);
   const text = new CopyText();
