@@ -1,7 +1,6 @@
 import type { ShapePlan, WrittenColumn } from "../catalog/shape-plan.ts";
 import type { Change } from "../change/change.ts";
 import { memberName, members } from "../decode/json-scan.ts";
-import { mayHoldPlaceholder } from "../decode/placeholder.ts";
 
 /**
  * What a change asks of the read database.
@@ -42,7 +41,7 @@ export function workOf(change: Change, plan: ShapePlan): Work {
 /** Inserts and snapshot reads always carry every value, unless they are the second half of a key change. */
 function absentColumns(change: Change, plan: ShapePlan, image: Buffer): ReadonlySet<string> {
   const complete = change.op === "r" || (change.op === "c" && change.oldKey === undefined);
-  if (complete || !plan.mayLackValues || !mayHoldPlaceholder(image)) return none;
+  if (complete || !plan.placeholders.some((each) => image.includes(each))) return none;
   const columns = new Map<string, WrittenColumn>(plan.columns.map((column) => [column.name, column]));
   const absent = new Set<string>();
   for (const member of members(image)) {

@@ -8,8 +8,8 @@ import { positionColumn, type ReadColumn, type ReadTable } from "./read-table.ts
 export interface ShapePlan {
   readonly table: ReadTable;
   readonly columns: readonly WrittenColumn[];
-  /** Some column of the table has a form for unchanged large values. */
-  readonly mayLackValues: boolean;
+  /** Forms of unchanged large values that the columns have; what holds none of them lacks no value. */
+  readonly placeholders: readonly Buffer[];
   /** How COPY's text is made of an image; undefined: a column's type has no form for it. */
   readonly copy: CopyPlan | undefined;
   /** How an array for each column is made of images; undefined: a column is not read as text. */
@@ -51,7 +51,7 @@ export function planShape(table: ReadTable, names: readonly string[]): ShapePlan
   return {
     table,
     columns,
-    mayLackValues: columns.some((column) => column.placeholders.length > 0),
+    placeholders: distinct(columns.flatMap((column) => column.placeholders)),
     copy: copyable ? { forms: copyForms, gaps } : undefined,
     arrays: columns.every(isReadAsText) ? { taken, gaps } : undefined,
     leavesColumns: [...table.columns.values()].some(({ name, generated }) => !generated && !named.has(name)),
@@ -61,6 +61,10 @@ export function planShape(table: ReadTable, names: readonly string[]): ShapePlan
 /** Columns outside the key whose values cannot change once the row is there. */
 export function fixedColumns({ table, columns }: ShapePlan): readonly WrittenColumn[] {
   return columns.filter(({ name, identityAlways }) => identityAlways && !table.key.includes(name));
+}
+
+function distinct(texts: readonly string[]): Buffer[] {
+  return [...new Set(texts)].map((text) => Buffer.from(text));
 }
 
 /** A cast from text gives what reading from JSON does, but for arrays, and for modifiers, to which it cuts. */

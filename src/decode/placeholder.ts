@@ -64,10 +64,3 @@ function arrayPlaceholders(element: ColumnType): readonly string[] {
       return [`[${textJson}]`];
   }
 }
-
-const needles = [text, base64, numbers, uuid].map((needle) => Buffer.from(needle));
-
-/** Whether the image may hold a placeholder; false is certain, true must be looked at column by column. */
-export function mayHoldPlaceholder(image: Buffer): boolean {
-  return needles.some((needle) => image.includes(needle));
-}

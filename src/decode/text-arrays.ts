@@ -12,6 +12,9 @@ export interface ColumnsPlan {
 const quote = 0x22;
 const backslash = 0x5c;
 const nullStart = 0x6e;
+const unicode = 0x75;
+/** What stands behind a backslash and is not itself. */
+const controls: Readonly<Record<number, number>> = { 0x62: 8, 0x66: 12, 0x6e: 10, 0x72: 13, 0x74: 9 };
 const firstSize = 4 * 1024;
 /** A larger one is not kept: a batch of large values must not make it large for ever. */
 const largestKept = 256 * 1024;
@@ -98,20 +101,38 @@ class TextArray {
       }
       end++;
     }
-    if (isEscaped) return this.appendEscaped(image, from, end);
     this.reserve(4 + end - from);
+    if (isEscaped) return this.appendEscaped(image, from, end);
     this.writeInt(end - from);
     this.copy(image, from, end);
     return end + 1;
   }
 
   private appendEscaped(image: Buffer, from: number, end: number): number {
+    const { bytes } = this;
+    const begun = this.length;
+    let length = begun + 4;
+    for (let at = from; at < end; at++) {
+      const byte = image[at] ?? 0;
+      if (byte !== backslash) {
+        bytes[length++] = byte;
+        continue;
+      }
+      const escape = image[++at] ?? 0;
+      if (escape === unicode) return this.appendParsed(image, from, end);
+      bytes[length++] = controls[escape] ?? escape;
+    }
+    this.writeInt(length - begun - 4);
+    this.length = length;
+    return end + 1;
+  }
+
+  /** With code points as hexadecimal digits, which are rare. */
+  private appendParsed(image: Buffer, from: number, end: number): number {
     const text = JSON.parse(image.toString("utf8", from - 1, end + 1)) as string;
     // A zero, and half of a surrogate pair, which would become another character on the way.
     if (text.includes("\0") || !text.isWellFormed()) return -1;
-    const size = Buffer.byteLength(text);
-    this.reserve(4 + size);
-    this.writeInt(size);
+    this.writeInt(Buffer.byteLength(text));
     this.length += this.bytes.write(text, this.length);
     return end + 1;
   }
