@@ -7,13 +7,13 @@ import { countByTable } from "../change/count-changes.ts";
 import type { DecodedChunk } from "../decode/decode-chunk.ts";
 import { SluiceError } from "../errors/sluice-error.ts";
 import type { AppliedBatch, ProgressListener, SkipReason } from "../observe/progress.ts";
-import { assertSql, isAssertion } from "./assertion.ts";
 import { commitBatch } from "./batch-transaction.ts";
 import { classify, type Classified } from "./classify.ts";
 import { CopyRefused, CopyTrials } from "./copy-inserts.ts";
 import type { BatchSummary, Checkpoint, Lease, ShardStore } from "./shard-store.ts";
 import { truncateTables } from "./truncate-tables.ts";
-import { HorizonMoved, RowsUnknown, type TombstoneHorizon } from "./write-segment.ts";
+import { DatabaseHorizon, HorizonMoved } from "./tombstone-horizon.ts";
+import { RowsUnknown } from "./write-segment.ts";
 
 export interface ApplierOptions {
   readonly pool: pg.Pool;
@@ -274,63 +274,4 @@ async function rollBack(client: pg.PoolClient, failure: unknown): Promise<void> 
 
 function hasSqlState(failure: unknown): boolean {
   return failure instanceof Error && "severity" in failure;
-}
-
-/**
- * Looked up once for each table; this shard's own later deletes raise it. It is a hint: what is above it is checked again by the
- * statement that writes, and `refresh` follows when that finds the hint too low.
- */
-class DatabaseHorizon implements TombstoneHorizon {
-  private readonly newest = new Map<string, bigint>();
-
-  async of(client: pg.ClientBase, table: string): Promise<bigint> {
-    return this.newest.get(table) ?? (await this.refresh(client, table));
-  }
-
-  known(table: string): bigint | undefined {
-    return this.newest.get(table);
-  }
-
-  async require(client: pg.ClientBase, table: string, below: bigint): Promise<void> {
-    const condition =
-      "coalesce((SELECT max(position) FROM sluice.tombstone WHERE table_name || '' = $1), -1) < $2::bigint";
-    await this.assert(client, "sluice_horizon", condition, [table, below.toString()]);
-  }
-
-  private async assert(
-    client: pg.ClientBase,
-    name: string,
-    condition: string,
-    values: string[],
-  ): Promise<void> {
-    await client.query({ name, text: assertSql(condition), values }).catch((error: unknown) => {
-      throw isAssertion(error) ? new HorizonMoved() : error;
-    });
-  }
-
-  async requireNew(client: pg.ClientBase, table: string, oldest: bigint): Promise<void> {
-    const condition =
-      "coalesce((SELECT max(position) FROM sluice.tombstone WHERE table_name || '' = $1), -1) < $2::bigint" +
-      " AND coalesce((SELECT position FROM sluice.truncation WHERE table_name = $1), -1) <= $2::bigint";
-    await this.assert(client, "sluice_new", condition, [table, oldest.toString()]);
-  }
-
-  async refresh(client: pg.ClientBase, table: string): Promise<bigint> {
-    const { rows } = await client.query<{ newest: string | null }>(
-      "SELECT max(position)::text AS newest FROM sluice.tombstone WHERE table_name || '' = $1",
-      [table],
-    );
-    const newest = BigInt(rows[0]?.newest ?? -1);
-    this.newest.set(table, newest);
-    return newest;
-  }
-
-  raise(table: string, position: bigint): void {
-    const known = this.newest.get(table);
-    if (known !== undefined && known < position) this.newest.set(table, position);
-  }
-
-  clear(): void {
-    this.newest.clear();
-  }
 }

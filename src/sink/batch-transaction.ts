@@ -3,7 +3,9 @@ import type { Segment } from "../batch/fold.ts";
 import { SluiceError } from "../errors/sluice-error.ts";
 import type { CopyTrials } from "./copy-inserts.ts";
 import { sendTogether } from "./connect.ts";
-import { prepareSegment, writeSegment, type TombstoneHorizon } from "./write-segment.ts";
+import { prepareSegment } from "./prepare-segment.ts";
+import type { TombstoneHorizon } from "./tombstone-horizon.ts";
+import { writeSegment } from "./write-segment.ts";
 
 export interface BatchTransaction {
   /** Moves the checkpoint; fails, and the transaction with it, when another member has the shard (I2). */

@@ -9,7 +9,8 @@ import { jsonArray } from "./statements/rows.ts";
 import { unknownRowsSql, waitingRowsSql } from "./statements/write-rows.ts";
 import type { TableOutcome, UnknownCode } from "./replay-tally.ts";
 import { truncateTables } from "./truncate-tables.ts";
-import { writeSegment, type TombstoneHorizon } from "./write-segment.ts";
+import type { TombstoneHorizon } from "./tombstone-horizon.ts";
+import { writeSegment } from "./write-segment.ts";
 
 /** What a replay does with rows: writes them, or only says what it would write. */
 export interface RowAccess {

@@ -1,0 +1,64 @@
+import type pg from "pg";
+import type { Work } from "../batch/work.ts";
+import type { ShapePlan } from "../catalog/shape-plan.ts";
+import { withNulls } from "../decode/overlay.ts";
+import { jsonArray } from "./statements/rows.ts";
+import { deleteSql, moveAwaySql } from "./statements/write-rows.ts";
+import type { Group } from "./work-groups.ts";
+
+/* What work becomes as parameters of statements. */
+
+export function images(work: readonly Work[]): Buffer {
+  return jsonArray(work.map((each) => each.image));
+}
+
+export function imagesWithNulls(work: readonly Work[]): Buffer {
+  return jsonArray(work.map((each) => withNulls(each.image, each.absent)));
+}
+
+/** A bigint[] as PostgreSQL writes it; the driver would look at each element by itself. */
+export function positions(work: readonly Work[]): string {
+  return `{${work.map((each) => each.position.toString()).join(",")}}`;
+}
+
+/** Where the changes were logged themselves, as a bigint[]. */
+export function logged(work: readonly Work[]): string {
+  return `{${work.map(({ change }) => change.logged).join(",")}}`;
+}
+
+export function keys(work: readonly Work[]): string[] {
+  return work.map((each) => each.change.key ?? "");
+}
+
+/** For each row a text with a 1 for each column whose value is left out. */
+export function masks(work: readonly Work[]): string[] {
+  return work.map(({ plan, absent }) =>
+    plan.columns.map((column) => (absent.has(column.name) ? "1" : "0")).join(""),
+  );
+}
+
+export function rows(result: pg.QueryResult): number {
+  return result.rowCount ?? 0;
+}
+
+/** Names as prepared statements, by text: a plan that is made anew uses those that the connections have already. */
+const names = new Map<string, string>();
+
+const texts = new WeakMap<ShapePlan, Map<string, string>>();
+
+export function queryOf(plan: ShapePlan, id: string, text: () => string, values: unknown[]): pg.QueryConfig {
+  let byId = texts.get(plan);
+  if (byId === undefined) texts.set(plan, (byId = new Map()));
+  let sql = byId.get(id);
+  if (sql === undefined) byId.set(id, (sql = text()));
+  let name = names.get(sql);
+  if (name === undefined) names.set(sql, (name = `sluice_${names.size + 1}`));
+  return { name, text: sql, values };
+}
+
+export function deletion({ plan, work, kind }: Group): pg.QueryConfig {
+  const [values, table] = [[images(work), positions(work), keys(work)], plan.table.name.id];
+  return kind === "moved-delete"
+    ? queryOf(plan, kind, () => moveAwaySql(plan), [...values, logged(work), table])
+    : queryOf(plan, kind, () => deleteSql(plan), [...values, table]);
+}
