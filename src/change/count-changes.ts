@@ -13,7 +13,8 @@ export interface TableChanges {
 
 type Counts = { -readonly [Key in keyof TableChanges]: TableChanges[Key] };
 
-const counters = { c: "inserts", u: "updates", d: "deletes", r: "reads", t: "truncates" } as const;
+/** Which count an operation belongs to. */
+export const counters = { c: "inserts", u: "updates", d: "deletes", r: "reads", t: "truncates" } as const;
 
 export function countByTable(changes: readonly Pick<Change, "table" | "op">[]): TableChanges[] {
   const counts = new Map<string, Counts>();

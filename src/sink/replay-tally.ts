@@ -1,19 +1,13 @@
 import type { Work } from "../batch/work.ts";
 import type { Change } from "../change/change.ts";
+import { counters, type TableChanges } from "../change/count-changes.ts";
 import type { Skip } from "../decode/decode-chunk.ts";
 import type { ErrorCode } from "../errors/codes.ts";
 import type { SluiceError } from "../errors/sluice-error.ts";
 import type { SkipReason } from "../observe/progress.ts";
 
 /** What a replay did to one table. Operations are changes before folding; the others are what became of them. */
-export interface ReplayedTable {
-  /** schema.table */
-  readonly table: string;
-  readonly inserts: number;
-  readonly updates: number;
-  readonly deletes: number;
-  readonly reads: number;
-  readonly truncates: number;
+export interface ReplayedTable extends TableChanges {
   /** Made needless by a newer change of the same row in the same chunk. */
   readonly folded: number;
   /** Let through by the guard; of a dry run: would have been. */
@@ -79,8 +73,6 @@ export interface Outcome {
 }
 
 type Counts = { -readonly [Key in keyof Omit<ReplayedTable, "table">]: ReplayedTable[Key] };
-
-const counters = { c: "inserts", u: "updates", d: "deletes", r: "reads", t: "truncates" } as const;
 
 /** Rows remembered by key; what comes beyond is counted by change, so that memory stays bounded (I9). */
 const mostRemembered = 100_000;
