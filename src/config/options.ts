@@ -147,7 +147,7 @@ export const options = {
   databaseConnections: {
     type: integerValue(1, 1000),
     default: "4",
-    description: "Most connections to the read database that apply batches.",
+    description: "Most connections to the read database that apply batches, each a transaction at a time.",
   },
   stoppedRetryMs: {
     type: durationValue(10),

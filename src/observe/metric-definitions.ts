@@ -61,7 +61,7 @@ export const metricDefinitions = {
   sluice_batch_bytes: { type: "histogram", help: "Bytes of a batch's entries.", labels: [], buckets: bytes },
   sluice_apply_duration_seconds: {
     type: "histogram",
-    help: "Time that a batch took, by phase: prepare (folding, statements), write (from BEGIN to the answer of COMMIT, in one packet where it can be).",
+    help: "Time that a batch took, by phase: prepare (folding, statements), write (the transaction, from sending it to its answer; shards that share one each count it).",
     labels: ["phase"],
     buckets: seconds,
   },

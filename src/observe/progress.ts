@@ -17,11 +17,11 @@ export interface AppliedBatch {
 
 /** Where a batch's time went. */
 export interface BatchSeconds {
-  /** Until it had a connection: others were at work on all of them. */
+  /** Until its turn came and it had a connection: others were at work. */
   readonly waited: number;
   /** Folding, and making the statements. */
   readonly prepare: number;
-  /** From `BEGIN` to the answer of `COMMIT`; both travel in one packet wherever they can. */
+  /** Of the transaction, which it may have shared with other shards, from sending it to the answer. */
   readonly write: number;
 }
 

@@ -1,6 +1,5 @@
 import { randomUUID } from "node:crypto";
 import { hostname } from "node:os";
-import pLimit from "p-limit";
 import type { PoolClient } from "pg";
 import { Catalog } from "../catalog/catalog.ts";
 import { tableFilter } from "../catalog/table-filter.ts";
@@ -8,6 +7,7 @@ import type { Config } from "../config/config.ts";
 import { SluiceError } from "../errors/sluice-error.ts";
 import type { ProgressListener } from "../observe/progress.ts";
 import { Maintenance } from "../maintenance/maintenance.ts";
+import { Committer } from "../sink/committer.ts";
 import { openPool } from "../sink/connect.ts";
 import { DecisionStore } from "../sink/decision-store.ts";
 import { MemberStore } from "../sink/member-store.ts";
@@ -41,7 +41,10 @@ export function buildPipeline(config: Config, parts: PipelineParts): Pipeline {
   const decisions = new DecisionStore(leases, config.pipeline);
   const records = new StreamRecordStore(leases, config.pipeline);
   const secondLook = new SecondLook(leases, catalog);
-  const limit = pLimit(config.databaseConnections);
+  const committer = new Committer({
+    ...{ pool, shards, connections: config.databaseConnections },
+    ...{ mostEntries: config.batchEntries, mostBytes: config.batchBytes },
+  });
   const buffers = new BufferPool(2 * config.databaseConnections);
   const readers = new Map<string, ShardReader>();
   const reading = (stream: string, reader: ShardReader | undefined): void => {
@@ -59,7 +62,19 @@ export function buildPipeline(config: Config, parts: PipelineParts): Pipeline {
     secondLook: () => secondLook.look(),
     own: (lease, stopping) =>
       ownShard(
-        { config, pool, catalog, shards, decisions, records, progress, includes, reading, buffers, limit },
+        {
+          config,
+          pool,
+          catalog,
+          shards,
+          decisions,
+          records,
+          progress,
+          includes,
+          reading,
+          buffers,
+          committer,
+        },
         lease,
         stopping,
       ),

@@ -15,9 +15,12 @@ export interface ShardLoop {
   readonly stopping: AbortSignal;
 }
 
+/** What follows a smaller chunk is read after it: more has come by then, so that there are fewer reads and transactions. */
+const worthReadingAhead = 128;
+
 /**
  * Read → decode → apply → settle, for one shard that this member owns, from where its reader stands until it is to stop or
- * something fails. While one chunk is applied the next is read and decoded, so that Redis, this process and PostgreSQL work
+ * something fails. While a chunk of some size is applied the next is read and decoded, so that Redis, this process and PostgreSQL work
  * at the same time; chunks are applied strictly one after the other (I5), and settled only after their commit (I1).
  */
 export async function runShardLoop(loop: ShardLoop): Promise<void> {
@@ -30,15 +33,26 @@ export async function runShardLoop(loop: ShardLoop): Promise<void> {
     }
     const begun = Promise.withResolvers<void>();
     const applying = applier.apply(chunk, begun.resolve);
-    // Only shards that have a connection read ahead: with many shards most chunks wait for one (I9).
-    const ahead = Promise.race([begun.promise, applying]).then(() => readAndDecode(loop, { wait: false }));
-    // What was read ahead is of no use when the chunk before it failed; its own failure waits its turn.
-    ahead.catch(() => undefined);
+    const ahead = chunk.entries.length < worthReadingAhead ? undefined : readAhead(loop, begun, applying);
     await applying;
     reader.settle(chunk.entries);
     loop.progress.entriesSettled(loop.stream, chunk.entries.length, bytesOf(chunk.entries));
-    chunk = await ahead;
+    chunk = (await ahead) ?? nothing;
   }
+}
+
+const nothing: DecodedChunk = { entries: [], changes: [], skips: [], failure: undefined };
+
+/** Only shards whose turn has come read ahead: with many shards most chunks wait for it (I9). */
+function readAhead(
+  loop: ShardLoop,
+  begun: PromiseWithResolvers<void>,
+  applying: Promise<void>,
+): Promise<DecodedChunk> {
+  const ahead = Promise.race([begun.promise, applying]).then(() => readAndDecode(loop, { wait: false }));
+  // What was read ahead is of no use when the chunk before it failed; its own failure waits its turn.
+  ahead.catch(() => undefined);
+  return ahead;
 }
 
 async function readAndDecode(loop: ShardLoop, options: { readonly wait: boolean }): Promise<DecodedChunk> {

@@ -13,6 +13,7 @@ import { sleep } from "../runtime/sleep.ts";
 import { Applier } from "../sink/applier.ts";
 import { classify } from "../sink/classify.ts";
 import { baseOf, type DecisionStore } from "../sink/decision-store.ts";
+import type { Committer } from "../sink/committer.ts";
 import type { Checkpoint, Lease, ShardStore } from "../sink/shard-store.ts";
 import type { StreamRecordStore } from "../sink/stream-record-store.ts";
 import type { BufferPool } from "../source/buffer-pool.ts";
@@ -27,8 +28,7 @@ interface ReadingOptions {
 
 export interface ShardSessionOptions extends ReadingOptions {
   readonly pool: pg.Pool;
-  /** No more batches at a time than the pool has connections. */
-  readonly limit: <T>(work: () => Promise<T>) => Promise<T>;
+  readonly committer: Committer;
   readonly catalog: Catalog;
   readonly shards: ShardStore;
   readonly decisions: DecisionStore;
@@ -133,7 +133,7 @@ async function runSession(
       order: new LogOrder(saved),
     });
     const applier = new Applier({
-      ...{ pool, catalog, shards, lease, checkpoint, limit: options.limit },
+      ...{ pool, catalog, lease, checkpoint, committer: options.committer },
       position: saved.position,
       progress: observed(progress, succeeded),
     });

@@ -6,21 +6,17 @@ import type { Change } from "../change/change.ts";
 import { countByTable } from "../change/count-changes.ts";
 import type { DecodedChunk } from "../decode/decode-chunk.ts";
 import { SluiceError } from "../errors/sluice-error.ts";
-import type { AppliedBatch, ProgressListener, SkipReason } from "../observe/progress.ts";
-import { commitBatch } from "./batch-transaction.ts";
+import type { ProgressListener, SkipReason } from "../observe/progress.ts";
 import { classify, type Classified } from "./classify.ts";
-import { CopyRefused, CopyTrials } from "./copy-inserts.ts";
-import type { BatchSummary, Checkpoint, Lease, ShardStore } from "./shard-store.ts";
+import type { Committer } from "./committer.ts";
+import type { BatchSummary, Checkpoint, Lease } from "./shard-store.ts";
 import { truncateTables } from "./truncate-tables.ts";
-import { DatabaseHorizon, HorizonMoved } from "./tombstone-horizon.ts";
 import { RowsUnknown } from "./write-segment.ts";
 
 export interface ApplierOptions {
   readonly pool: pg.Pool;
-  /** Runs no more at a time than the pool has connections: waiting for one is no failure, however long it takes. */
-  readonly limit: <T>(work: () => Promise<T>) => Promise<T>;
+  readonly committer: Pick<Committer, "commit">;
   readonly catalog: Catalog;
-  readonly shards: ShardStore;
   readonly progress: ProgressListener;
   readonly lease: Lease;
   /** Where the shard stands. */
@@ -29,12 +25,10 @@ export interface ApplierOptions {
   readonly position: bigint;
 }
 
-/** Part of a chunk that waits for a connection. */
-interface QueuedRange {
+/** Part of a chunk. */
+interface Range {
   readonly from: number;
   readonly to: number;
-  /** Since when, on the clock of performance.now(). */
-  readonly queued: number;
 }
 
 /**
@@ -43,8 +37,6 @@ interface QueuedRange {
  */
 export class Applier {
   private readonly options: ApplierOptions;
-  private readonly horizon = new DatabaseHorizon();
-  private readonly trials = new CopyTrials();
   private current: Checkpoint;
   private position: bigint;
   private begun: () => void = () => undefined;
@@ -75,9 +67,8 @@ export class Applier {
 
   private async applyRange(chunk: DecodedChunk, from: number, to: number, fresh: boolean): Promise<void> {
     if (from === to) return;
-    const queued = performance.now();
     try {
-      await this.options.limit(() => this.transact(chunk, { from, to, queued }));
+      await this.transact(chunk, { from, to }, fresh);
     } catch (error) {
       const classified = this.explain(error, chunk, from, to);
       const wait = error instanceof RowsUnknown ? error.entryIndex : undefined;
@@ -119,51 +110,32 @@ export class Applier {
     return { reaction: classified.reaction, error: classified.error.at(place) };
   }
 
-  /** `atOnce`: the whole transaction is sent before any of it is answered, if it can be. */
-  private async transact(
-    chunk: DecodedChunk,
-    { from, to, queued }: QueuedRange,
-    atOnce = true,
-  ): Promise<void> {
-    const { pool, shards, lease, progress } = this.options;
-    const started = performance.now();
-    const changes = chunk.changes.filter((change) => change.entryIndex >= from && change.entryIndex < to);
-    const works = await this.works(changes);
-    const folded = fold(works, this.position);
+  /** `fresh`: none of it has failed before. */
+  private async transact(chunk: DecodedChunk, range: Range, fresh: boolean): Promise<void> {
+    const { pool, committer, lease, progress } = this.options;
+    const { from, to } = range;
+    const changes = chunk.changes.filter(({ entryIndex }) => entryIndex >= from && entryIndex < to);
     const next = this.checkpointAt(chunk, from, to);
-    await truncateTables(pool, works);
-    const prepared = performance.now();
-    const client = await pool.connect();
-    this.begun();
-    const connected = performance.now();
     const done = batchSummary(changes, to - from);
-    const move = (): Promise<void> => shards.move(client, lease, this.current, next, done);
-    let written: number;
-    try {
-      written = await commitBatch(client, {
-        ...{ move, atOnce },
-        ...{ segments: folded.segments, horizon: this.horizon, trials: this.trials },
-      });
-      client.release();
-    } catch (error) {
-      await rollBack(client, error);
-      this.horizon.clear();
-      if (error instanceof CopyRefused) this.trials.refused(error.table);
-      if (atOnce && (error instanceof HorizonMoved || error instanceof CopyRefused))
-        return this.transact(chunk, { from, to, queued }, false);
-      throw error;
-    }
+    const bytes = bytesOf(chunk, range);
+    let folded: Folded = { segments: [], folded: new Map() };
+    const { stale, seconds } = await committer.commit({
+      ...{ stream: lease.stream, entries: to - from, bytes, begun: this.begun },
+      alone: !fresh || changes[0]?.op === "t",
+      prepare: async () => {
+        const works = await this.works(changes);
+        folded = fold(works, this.position);
+        await truncateTables(pool, works);
+        return { move: { lease, from: this.current, to: next, done }, segments: folded.segments };
+      },
+    });
     this.current = next;
     if (done.position > this.position) this.position = done.position;
-    const stale = folded.segments.reduce((sum, segment) => sum + segment.work.length, 0) - written;
     progress.batchApplied({
-      ...this.summary(chunk, from, to, changes, folded),
-      skipped: countSkips(chunk, from, to, stale),
-      seconds: {
-        waited: (started - queued + connected - prepared) / 1000,
-        prepare: (prepared - started) / 1000,
-        write: (performance.now() - connected) / 1000,
-      },
+      ...{ stream: lease.stream, entries: to - from, bytes, seconds },
+      committedAtMs: done.committedAtMs === 0 ? undefined : done.committedAtMs,
+      tables: countByTable(changes).map((each) => ({ ...each, folded: folded.folded.get(each.table) ?? 0 })),
+      skipped: countSkips(chunk, range, stale),
     });
   }
 
@@ -191,32 +163,17 @@ export class Applier {
     if (id === undefined) throw new SluiceError("INTERNAL", "the batch is outside its chunk");
     return { id, entries: this.current.entries + BigInt(to - from) };
   }
+}
 
-  private summary(
-    chunk: DecodedChunk,
-    from: number,
-    to: number,
-    changes: readonly Change[],
-    folded: Folded,
-  ): Omit<AppliedBatch, "skipped" | "seconds"> {
-    let bytes = 0;
-    for (let index = from; index < to; index++) bytes += chunk.entries[index]?.bytes ?? 0;
-    let committedAtMs = 0;
-    for (const change of changes) committedAtMs = Math.max(committedAtMs, change.committedAtMs);
-    return {
-      stream: this.options.lease.stream,
-      entries: to - from,
-      bytes,
-      committedAtMs: committedAtMs === 0 ? undefined : committedAtMs,
-      tables: countByTable(changes).map((each) => ({ ...each, folded: folded.folded.get(each.table) ?? 0 })),
-    };
-  }
+function bytesOf({ entries }: DecodedChunk, { from, to }: Range): number {
+  let bytes = 0;
+  for (let index = from; index < to; index++) bytes += entries[index]?.bytes ?? 0;
+  return bytes;
 }
 
 function countSkips(
   chunk: DecodedChunk,
-  from: number,
-  to: number,
+  { from, to }: Range,
   stale: number,
 ): ReadonlyMap<SkipReason, number> {
   const counts = new Map<SkipReason, number>();
@@ -253,25 +210,4 @@ function keyColumns(change: Change): readonly string[] {
   } catch {
     return [];
   }
-}
-
-/** Ends the transaction; a connection that does not answer in order is thrown away. */
-async function rollBack(client: pg.PoolClient, failure: unknown): Promise<void> {
-  // What is no error of the server's is the connection's: it may hang, and would do so again.
-  const answered =
-    failure instanceof SluiceError ||
-    failure instanceof RowsUnknown ||
-    failure instanceof HorizonMoved ||
-    failure instanceof CopyRefused ||
-    hasSqlState(failure);
-  try {
-    if (answered) await client.query("ROLLBACK");
-    client.release(!answered);
-  } catch {
-    client.release(true);
-  }
-}
-
-function hasSqlState(failure: unknown): boolean {
-  return failure instanceof Error && "severity" in failure;
 }

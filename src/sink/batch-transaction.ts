@@ -1,53 +1,81 @@
 import type pg from "pg";
 import type { Segment } from "../batch/fold.ts";
 import { SluiceError } from "../errors/sluice-error.ts";
-import type { CopyTrials } from "./copy-inserts.ts";
+import { addRows, upsertedTables } from "./add-rows.ts";
 import { sendTogether } from "./connect.ts";
-import { prepareSegment } from "./prepare-segment.ts";
-import type { TombstoneHorizon } from "./tombstone-horizon.ts";
+import type { CopyTrials } from "./copy-inserts.ts";
+import type { Move, ShardStore } from "./shard-store.ts";
+import { StepSequence } from "./step-sequence.ts";
+import type { DatabaseHorizon } from "./tombstone-horizon.ts";
 import { writeSegment } from "./write-segment.ts";
 
-export interface BatchTransaction {
-  /** Moves the checkpoint; fails, and the transaction with it, when another member has the shard (I2). */
-  readonly move: () => Promise<void>;
+/** What one shard's batch does. */
+export interface ShardBatch {
+  /** Of the checkpoint; fails, and the transaction with it, when another member has the shard (I2). */
+  readonly move: Move;
+  /** Written one after the other. */
   readonly segments: readonly Segment[];
-  readonly horizon: TombstoneHorizon;
+}
+
+export interface TransactionParts {
+  readonly shards: Pick<ShardStore, "move" | "moving">;
+  readonly horizon: DatabaseHorizon;
   readonly trials: CopyTrials;
-  /** Whether the whole transaction may be sent before any of it is answered. */
-  readonly atOnce: boolean;
 }
 
 /**
- * Moves the checkpoint and writes the rows, in one transaction (I1). Returns how many rows were written.
+ * Moves the checkpoints of some shards and writes their rows, in one transaction (I1) that is one packet: what must hold is asserted by the
+ * statements. All segments must be sendable. Returns how many changes were older than their rows.
  *
- * Its statements are sent without waiting for each other, and where no answer decides what comes next so is the COMMIT: what must hold
- * is asserted by the statements, and a transaction in which one failed commits nothing. The whole batch is then one packet.
+ * Shards have no keys in common, but for changed shard columns, where a second look follows; so their segments are written as one, with
+ * one statement for each table and kind.
  */
-export async function commitBatch(client: pg.ClientBase, batch: BatchTransaction): Promise<number> {
-  const { move, segments, horizon, trials, atOnce } = batch;
-  const [first = { work: [] }, second] = segments;
-  // What can fail here must do so before anything is sent: the COMMIT behind it would commit the rest.
-  const prepared = atOnce && second === undefined ? prepareSegment(first, horizon, trials) : undefined;
-  const { opening, parts, commit } = sendTogether(client, () => {
-    const begun = [client.query("BEGIN"), move()] as const;
-    const sent = prepared?.map((send) => send(client));
-    return { opening: begun, parts: sent, commit: sent && client.query("COMMIT") };
-  });
-  if (parts === undefined || commit === undefined) {
-    const writing = writeSegments(client, segments, horizon);
-    await settled([...opening, writing]);
-    requireCommit(await client.query("COMMIT"));
-    return await writing;
-  }
-  await settled([...opening, ...parts, commit]);
-  requireCommit(await commit);
-  return sum(await Promise.all(parts));
+export async function commitTogether(
+  client: pg.ClientBase,
+  batches: readonly ShardBatch[],
+  { shards, horizon, trials }: TransactionParts,
+  { looking }: { readonly looking: boolean },
+): Promise<number> {
+  const segments = inLayers(batches);
+  for (const table of upsertedTables(segments))
+    if (horizon.known(table) === undefined) await horizon.refresh(client, table);
+  const sequence = new StepSequence(client);
+  sequence.add(shards.moving(batches.map(({ move }) => move)));
+  const rows = addRows(sequence, segments, { horizon, trials, looking });
+  const counts = await sequence.run();
+  for (const table of rows.copied) trials.succeeded(table);
+  return rows.stale(counts);
+}
+
+/** The first segments of all as one, then the second ones. */
+function inLayers(batches: readonly ShardBatch[]): readonly Segment[] {
+  const [first, second] = batches;
+  if (first !== undefined && second === undefined) return first.segments;
+  const depth = Math.max(...batches.map(({ segments }) => segments.length));
+  return Array.from({ length: depth }, (_, layer) => ({
+    work: batches.flatMap(({ segments }) => segments[layer]?.work ?? []),
+  }));
+}
+
+/** The same for one shard whose segments are not sendable: waits for answers that decide what comes next. */
+export async function commitStepwise(
+  client: pg.ClientBase,
+  { move, segments }: ShardBatch,
+  { shards, horizon }: TransactionParts,
+): Promise<number> {
+  const { opening, writing } = sendTogether(client, () => ({
+    opening: [client.query("BEGIN"), shards.move(client, move)],
+    writing: writeSegments(client, segments, horizon),
+  }));
+  await settled([...opening, writing]);
+  requireCommit(await client.query("COMMIT"));
+  return segments.reduce((sum, { work }) => sum + work.length, 0) - (await writing);
 }
 
 async function writeSegments(
   client: pg.ClientBase,
   segments: readonly Segment[],
-  horizon: TombstoneHorizon,
+  horizon: DatabaseHorizon,
 ): Promise<number> {
   let written = 0;
   for (const segment of segments) written += await writeSegment(client, segment, horizon);
@@ -64,8 +92,4 @@ async function settled(promises: readonly Promise<unknown>[]): Promise<void> {
 /** A transaction in which a statement failed answers a COMMIT with ROLLBACK. */
 function requireCommit({ command }: pg.QueryResult): void {
   if (command !== "COMMIT") throw new SluiceError("INTERNAL", `COMMIT was answered by ${command}`);
-}
-
-function sum(numbers: readonly number[]): number {
-  return numbers.reduce((total, each) => total + each, 0);
 }

@@ -1,4 +1,3 @@
-import type { Writable } from "node:stream";
 import pg from "pg";
 
 export interface PoolOptions {
@@ -83,10 +82,16 @@ function sessionSettings(options: PoolOptions): string {
     .join(" ");
 }
 
+export type Connection = Parameters<pg.Query["submit"]>[0];
+
+/** The driver keeps it to itself. */
+export function connectionOf(client: pg.ClientBase): Connection {
+  return (client as unknown as { readonly connection: Connection }).connection;
+}
+
 /** Lets everything that `send` sends on the connection go out in one packet; writing costs more than most statements do. */
 export function sendTogether<T>(client: pg.ClientBase, send: () => T): T {
-  // The driver keeps its socket to itself.
-  const { stream } = (client as unknown as { readonly connection: { readonly stream: Writable } }).connection;
+  const { stream } = connectionOf(client);
   stream.cork();
   try {
     return send();

@@ -1,12 +1,12 @@
-import type pg from "pg";
 import type { Work } from "../batch/work.ts";
 import type { ShapePlan } from "../catalog/shape-plan.ts";
-import { copyRow, CopyText } from "../decode/copy-text.ts";
+import { copyRow, type CopyText } from "../decode/copy-text.ts";
 import { classify } from "./classify.ts";
-import { copyRows } from "./copy-query.ts";
 import { copySql } from "./statements/write-rows.ts";
+import type { Step } from "./step-sequence.ts";
+import { sqlOf } from "./work-queries.ts";
 
-/** Below it the statement that is prepared costs less than a COPY, which is planned anew each time. */
+/** Below it the statement that is planned once costs less than a COPY, which is planned anew each time. */
 const fewestRows = 32;
 const firstPause = 16;
 const longestPause = 4_096;
@@ -27,34 +27,17 @@ export class CopyRefused extends Error {
  */
 export class CopyTrials {
   private readonly rests = new Map<string, { left: number; pause: number }>();
-  private readonly spare: CopyText[] = [];
 
-  /** The rows as COPY reads them; undefined: they go the other way. */
-  textOf(plan: ShapePlan, work: readonly Work[]): CopyText | undefined {
-    if (plan.copy === undefined || work.length < fewestRows || this.rest(plan.table.name.id))
-      return undefined;
-    const text = this.spare.pop() ?? new CopyText();
+  /** The rows as COPY reads them, written to `text`; false: they go the other way. */
+  write(plan: ShapePlan, work: readonly Work[], text: CopyText): boolean {
+    if (plan.copy === undefined || work.length < fewestRows || this.rest(plan.table.name.id)) return false;
     text.length = 0;
-    for (const { image, position } of work) {
-      if (copyRow(image, plan.copy, position, text)) continue;
-      this.spare.push(text);
-      return undefined;
-    }
-    return text;
+    for (const { image, position } of work) if (!copyRow(image, plan.copy, position, text)) return false;
+    return true;
   }
 
-  /** Throws CopyRefused when it is not a matter of trying again. */
-  async copy(client: pg.ClientBase, plan: ShapePlan, text: CopyText): Promise<number> {
-    const table = plan.table.name.id;
-    try {
-      const written = await copyRows(client, copySql(plan), text.bytes.subarray(0, text.length));
-      // Only what was answered is no longer being sent.
-      this.spare.push(text);
-      this.rests.delete(table);
-      return written;
-    } catch (error) {
-      throw classify(error).reaction === "retry" ? error : new CopyRefused(table, error);
-    }
+  succeeded(table: string): void {
+    this.rests.delete(table);
   }
 
   refused(table: string): void {
@@ -68,4 +51,12 @@ export class CopyTrials {
     rest.left--;
     return true;
   }
+}
+
+/** Fails with CopyRefused when it is not a matter of trying again. */
+export function copyStep(plan: ShapePlan, text: CopyText): Step {
+  const refused = (error: unknown): unknown =>
+    classify(error).reaction === "retry" ? error : new CopyRefused(plan.table.name.id, error);
+  const rows = text.bytes.subarray(0, text.length);
+  return { text: sqlOf(plan, "copy", () => copySql(plan)), values: [], rows, failed: refused };
 }

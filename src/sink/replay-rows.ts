@@ -129,9 +129,6 @@ function partsOf(works: readonly Work[]): Parts {
 const always: TombstoneHorizon = {
   of: async () => 2n ** 63n,
   refresh: async () => 2n ** 63n,
-  known: () => undefined,
-  require: async () => undefined,
-  requireNew: async () => undefined,
   raise: () => undefined,
 };
 

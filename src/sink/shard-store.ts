@@ -2,8 +2,9 @@ import type pg from "pg";
 import type { LogPlace } from "../decode/log-order.ts";
 import { SluiceError } from "../errors/sluice-error.ts";
 import type { ShardState } from "../observe/progress.ts";
-import { isAssertion } from "./assertion.ts";
+import { assertSql, isAssertion } from "./assertion.ts";
 import { newStreams, type KnownStream } from "./generations.ts";
+import type { Step } from "./step-sequence.ts";
 
 /**
  * The rows of `sluice.shard`: leases and checkpoints. Taking a shard raises its epoch, and every write of a shard names the
@@ -52,6 +53,15 @@ export interface BatchSummary extends LogPlace {
   readonly skipped: number;
 }
 
+/** A shard's checkpoint goes from one place to another. */
+export interface Move {
+  readonly lease: Lease;
+  readonly from: Checkpoint;
+  readonly to: Checkpoint;
+  /** What was applied on the way. */
+  readonly done: BatchSummary;
+}
+
 const nothingDone: BatchSummary = {
   ...{ position: 0n, snapshotPosition: 0n, commitLsn: 0, committedAtMs: 0 },
   ...{ applied: 0, skipped: 0 },
@@ -67,6 +77,21 @@ const furthestLeases = 2;
 function isExpired(leaseMs: string): string {
   return `(lease_until <= clock_timestamp() OR lease_until > clock_timestamp() + ${furthestLeases} * ${leaseMs} * '1 ms'::interval)`;
 }
+
+/**
+ * $1 pipeline, $2 moves as a JSON array of objects, $3 the lease's milliseconds. Where a row is missing it fails, so that everything that was
+ * sent behind it is rolled back.
+ */
+const moveSql = `WITH w AS MATERIALIZED (
+    SELECT * FROM json_to_recordset($2::json) AS w (stream text, epoch bigint, "from" text, "to" text, entries bigint, position bigint,
+      snapshot_position bigint, applied bigint, skipped bigint, commit_lsn bigint, committed_at_ms bigint) ORDER BY stream),
+  moved AS (UPDATE sluice.shard s SET checkpoint = w."to", entries = s.entries + w.entries, position = greatest(s.position, w.position),
+      changes_applied = changes_applied + w.applied, changes_skipped = changes_skipped + w.skipped,
+      commit_lsn = greatest(s.commit_lsn, w.commit_lsn), committed_at_ms = greatest(s.committed_at_ms, w.committed_at_ms),
+      snapshot_position = greatest(s.snapshot_position, w.snapshot_position),
+      lease_until = clock_timestamp() + $3::bigint * '1 ms'::interval, state = 'running', last_error = NULL, updated_at = now()
+    FROM w WHERE s.pipeline = $1 AND s.stream = w.stream AND s.epoch = w.epoch AND s.checkpoint IS NOT DISTINCT FROM w."from" RETURNING 1)
+  ${assertSql("(SELECT count(*) FROM moved) = (SELECT count(*) FROM w)")}`;
 
 /** How long to wait for a session that was told to end. */
 const endsWithinMs = 500;
@@ -199,7 +224,7 @@ export class ShardStore {
       [pipeline, lease.stream, lease.epoch],
     );
     const [row] = rows;
-    if (row === undefined) throw leaseLost(lease);
+    if (row === undefined) throw leaseLost([lease]);
     const { commitLsn, committedAtMs } = row;
     return {
       ...{ id: row.checkpoint ?? undefined, entries: BigInt(row.entries) },
@@ -223,50 +248,35 @@ export class ShardStore {
 
   /** Puts the checkpoint elsewhere without applying anything: when a stream begins, or was rolled back below it. */
   async reset(lease: Lease, from: Checkpoint, to: Checkpoint): Promise<void> {
-    await this.move(this.options.pool, lease, from, to, nothingDone);
+    await this.move(this.options.pool, { lease, from, to, done: nothingDone });
+  }
+
+  /** As `moving` says, by itself. */
+  async move(client: pg.ClientBase | pg.Pool, move: Move): Promise<void> {
+    const { text, values, failed } = this.moving([move]);
+    await client.query({ name: "sluice_move", text, values: [...values] }).catch((error: unknown) => {
+      throw failed(error);
+    });
   }
 
   /**
-   * The first statement of a batch's transaction: moves the checkpoint if nobody else did (I2). Throws LEASE_LOST when the
-   * epoch or the checkpoint is not the expected one.
+   * The first statement of a batch's transaction: moves the checkpoints if nobody else did (I2). Fails with LEASE_LOST when the epoch or
+   * the checkpoint of one of the shards is not the expected one.
    */
-  async move(
-    client: pg.ClientBase | pg.Pool,
-    lease: Lease,
-    from: Checkpoint,
-    to: Checkpoint,
-    done: BatchSummary,
-  ): Promise<void> {
+  moving(moves: readonly Move[]): Step & Required<Pick<Step, "failed">> {
     const { pipeline, leaseMs } = this.options;
-    const moving = client.query({
-      name: "sluice_move",
-      // Without a row it fails, so that a COMMIT that was sent behind it rolls back.
-      text: `WITH moved AS (UPDATE sluice.shard SET checkpoint = $5, entries = entries + $6, position = greatest(position, $7::bigint),
-           changes_applied = changes_applied + $8, changes_skipped = changes_skipped + $9,
-           commit_lsn = greatest(commit_lsn, $11), committed_at_ms = greatest(committed_at_ms, $12),
-           snapshot_position = greatest(snapshot_position, $13::bigint),
-           lease_until = clock_timestamp() + $10 * '1 ms'::interval, state = 'running', last_error = NULL, updated_at = now()
-         WHERE pipeline = $1 AND stream = $2 AND epoch = $3 AND checkpoint IS NOT DISTINCT FROM $4 RETURNING 1)
-         SELECT 1 / count(*) FROM moved`,
-      values: [
-        pipeline,
-        lease.stream,
-        lease.epoch,
-        from.id ?? null,
-        to.id ?? null,
-        (to.entries - from.entries).toString(),
-        done.position.toString(),
-        done.applied,
-        done.skipped,
-        leaseMs,
-        done.commitLsn,
-        done.committedAtMs,
-        done.snapshotPosition.toString(),
-      ],
-    });
-    await moving.catch((error: unknown) => {
-      throw isAssertion(error) ? leaseLost(lease) : error;
-    });
+    const wanted = moves.map(({ lease, from, to, done }) => ({
+      ...{ stream: lease.stream, epoch: lease.epoch, from: from.id ?? null, to: to.id ?? null },
+      entries: (to.entries - from.entries).toString(),
+      ...{ applied: done.applied, skipped: done.skipped },
+      ...{ position: done.position.toString(), snapshot_position: done.snapshotPosition.toString() },
+      ...{ commit_lsn: done.commitLsn, committed_at_ms: done.committedAtMs },
+    }));
+    return {
+      text: moveSql,
+      values: [pipeline, JSON.stringify(wanted), String(leaseMs)],
+      failed: (error) => (isAssertion(error) ? leaseLost(moves.map(({ lease }) => lease)) : error),
+    };
   }
 
   /** Publishes the shard's state for `status`; does nothing when the shard was lost. */
@@ -297,12 +307,9 @@ interface CheckpointRow extends Pick<LogPlace, "commitLsn" | "committedAtMs"> {
   readonly snapshotPosition: string;
 }
 
-function leaseLost(lease: Lease): SluiceError {
-  return new SluiceError(
-    "LEASE_LOST",
-    `the lease of ${lease.stream} (epoch ${lease.epoch}) is held elsewhere`,
-    {
-      place: { stream: lease.stream },
-    },
-  );
+function leaseLost(leases: readonly Lease[]): SluiceError {
+  const held = leases.map(({ stream, epoch }) => `${stream} (epoch ${epoch})`).join(" or ");
+  const [first, second] = leases;
+  const place = first === undefined || second !== undefined ? {} : { stream: first.stream };
+  return new SluiceError("LEASE_LOST", `the lease of ${held} is held elsewhere`, { place });
 }

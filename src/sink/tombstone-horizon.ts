@@ -1,25 +1,29 @@
 import type pg from "pg";
 import { assertSql, isAssertion } from "./assertion.ts";
+import type { Step } from "./step-sequence.ts";
 
-/** Newest tombstone of each table that may matter to this shard; inserts above it need not look. */
+/** Newest tombstone of each table; what is above it need not look for one. */
 export interface TombstoneHorizon {
   of(client: pg.ClientBase, table: string): Promise<bigint>;
-  /** What `of` would give if it need not ask. */
-  known(table: string): bigint | undefined;
   refresh(client: pg.ClientBase, table: string): Promise<bigint>;
-  /** Fails, and the transaction with it, unless all of the table's tombstones are below. Throws HorizonMoved. */
-  require(client: pg.ClientBase, table: string, below: bigint): Promise<void>;
-  /** Likewise, and unless the table's last TRUNCATE is not above `oldest` either. */
-  requireNew(client: pg.ClientBase, table: string, oldest: bigint): Promise<void>;
   raise(table: string, position: bigint): void;
 }
 
 /** A tombstone came that the batch must look at. */
 export class HorizonMoved extends Error {}
 
+/** What must hold of rows that were written without looking for tombstones. */
+export interface AboveTombstones {
+  readonly table: string;
+  /** Of the rows. */
+  readonly oldest: bigint;
+  /** They have not looked at the table's last TRUNCATE either, and must not be older. */
+  readonly isNew: boolean;
+}
+
 /**
- * Looked up once for each table; this shard's own later deletes raise it. It is a hint: what is above it is checked again by the
- * statement that writes, and `refresh` follows when that finds the hint too low.
+ * Looked up once for each table and shared by all shards of a member, whose deletes raise it. It is a hint: what is above it is checked
+ * again by the statements that write, and `clear` follows when they find the hint too low.
  */
 export class DatabaseHorizon implements TombstoneHorizon {
   private readonly newest = new Map<string, bigint>();
@@ -28,32 +32,9 @@ export class DatabaseHorizon implements TombstoneHorizon {
     return this.newest.get(table) ?? (await this.refresh(client, table));
   }
 
+  /** What `of` would give if it need not ask. */
   known(table: string): bigint | undefined {
     return this.newest.get(table);
-  }
-
-  async require(client: pg.ClientBase, table: string, below: bigint): Promise<void> {
-    const condition =
-      "coalesce((SELECT max(position) FROM sluice.tombstone WHERE table_name || '' = $1), -1) < $2::bigint";
-    await this.assert(client, "sluice_horizon", condition, [table, below.toString()]);
-  }
-
-  private async assert(
-    client: pg.ClientBase,
-    name: string,
-    condition: string,
-    values: string[],
-  ): Promise<void> {
-    await client.query({ name, text: assertSql(condition), values }).catch((error: unknown) => {
-      throw isAssertion(error) ? new HorizonMoved() : error;
-    });
-  }
-
-  async requireNew(client: pg.ClientBase, table: string, oldest: bigint): Promise<void> {
-    const condition =
-      "coalesce((SELECT max(position) FROM sluice.tombstone WHERE table_name || '' = $1), -1) < $2::bigint" +
-      " AND coalesce((SELECT position FROM sluice.truncation WHERE table_name = $1), -1) <= $2::bigint";
-    await this.assert(client, "sluice_new", condition, [table, oldest.toString()]);
   }
 
   async refresh(client: pg.ClientBase, table: string): Promise<bigint> {
@@ -74,4 +55,21 @@ export class DatabaseHorizon implements TombstoneHorizon {
   clear(): void {
     this.newest.clear();
   }
+}
+
+/** $1 an `AboveTombstones` for each table, as JSON. */
+const aboveSql = assertSql(
+  `NOT EXISTS (SELECT FROM json_to_recordset($1::json) AS w ("table" text, oldest bigint, "isNew" boolean)` +
+    ` WHERE (SELECT max(s.position) FROM sluice.tombstone s WHERE s.table_name || '' = w."table") >= w.oldest` +
+    ` OR w."isNew" AND (SELECT s.position FROM sluice.truncation s WHERE s.table_name = w."table") > w.oldest)`,
+);
+
+/** Fails, and the transaction with it, with HorizonMoved unless all that holds. */
+export function requireAbove(tables: readonly AboveTombstones[]): Step {
+  const values = tables.map(({ table, oldest, isNew }) => ({ table, oldest: oldest.toString(), isNew }));
+  return {
+    text: aboveSql,
+    values: [JSON.stringify(values)],
+    failed: (error) => (isAssertion(error) ? new HorizonMoved() : error),
+  };
 }

@@ -46,11 +46,17 @@ const names = new Map<string, string>();
 
 const texts = new WeakMap<ShapePlan, Map<string, string>>();
 
-export function queryOf(plan: ShapePlan, id: string, text: () => string, values: unknown[]): pg.QueryConfig {
+/** The plan's statement of that id, made once. */
+export function sqlOf(plan: ShapePlan, id: string, text: () => string): string {
   let byId = texts.get(plan);
   if (byId === undefined) texts.set(plan, (byId = new Map()));
   let sql = byId.get(id);
   if (sql === undefined) byId.set(id, (sql = text()));
+  return sql;
+}
+
+export function queryOf(plan: ShapePlan, id: string, text: () => string, values: unknown[]): pg.QueryConfig {
+  const sql = sqlOf(plan, id, text);
   let name = names.get(sql);
   if (name === undefined) names.set(sql, (name = `sluice_${names.size + 1}`));
   return { name, text: sql, values };

@@ -1,4 +1,4 @@
-import type { FaultProxy } from "../support/fault-proxy.ts";
+import { lostCommit, type FaultProxy } from "../support/fault-proxy.ts";
 import type { FaultKind } from "./fault-kinds.ts";
 import type { PlannedFault } from "./plan.ts";
 
@@ -18,11 +18,9 @@ const faults: Readonly<Record<string, LinkFault>> = {
   "reply lost": {
     holdMs: [1_000, 2_000],
     begin: (proxy, _fault, store) =>
-      // A commit whose outcome the member does not learn; entries that it never sees.
+      // Or entries that it never sees.
       void proxy.loseReply(
-        store === "database"
-          ? { request: "COMMIT", reply: (bytes) => bytes.includes("COMMIT") }
-          : { request: "XREAD", reply: (bytes) => bytes.length > 200 },
+        store === "database" ? lostCommit : { request: "XREAD", reply: (bytes) => bytes.length > 200 },
       ),
   },
 };

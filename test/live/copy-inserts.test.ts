@@ -2,8 +2,8 @@ import { expect, inject, it } from "vitest";
 import { Catalog } from "../../src/catalog/catalog.ts";
 import { copyRow, CopyText } from "../../src/decode/copy-text.ts";
 import { TextArrays } from "../../src/decode/text-arrays.ts";
-import { copyRows } from "../../src/sink/copy-query.ts";
 import { openPool } from "../../src/sink/connect.ts";
+import { StepSequence } from "../../src/sink/step-sequence.ts";
 import { jsonArray } from "../../src/sink/statements/rows.ts";
 import { appendSql, copySql, upsertArraysSql } from "../../src/sink/statements/write-rows.ts";
 import { createDatabase } from "../support/database.ts";
@@ -64,44 +64,20 @@ it("COPY and arrays of texts give every value as the statement does that reads J
   await pool.query(appendSql(a), [jsonArray(images), positions, "public.a"]);
   const arrays = c.arrays && new TextArrays().of(images, c.arrays);
   if (arrays === undefined) throw new Error("a type is not read as text");
-  await pool.query(upsertArraysSql(c), [positions, "public.c", ...arrays]);
+  await pool.query(upsertArraysSql(c), [...arrays, positions, "public.c"]);
   const text = new CopyText();
   if (b.copy === undefined) throw new Error("a type has no form");
   for (const image of images) expect(copyRow(image, b.copy, 7n, text)).toBe(true);
   const client = await pool.connect();
-  expect(await copyRows(client, copySql(b), text.bytes.subarray(0, text.length))).toBe(rows.length);
+  const sequence = new StepSequence(client);
+  sequence.add({ text: copySql(b), values: [], rows: text.bytes.subarray(0, text.length) });
+  expect(await sequence.run()).toEqual([rows.length]);
   client.release();
   await pool.end();
   const read = (table: string): Promise<object[]> =>
     db.query(`SELECT ${names.map((_, index) => `c${index}::text`).join(", ")}, _sluice_lsn FROM ${table}`);
   expect(await read("b")).toEqual(await read("a"));
   expect(await read("c")).toEqual(await read("a"));
-});
-
-it("a COPY that is refused, and one in a failed transaction, leave the connection in order", async () => {
-  await using db = await createDatabase(inject("postgresUrl"));
-  await db.query("CREATE TABLE a (id int PRIMARY KEY)");
-  const pool = openPool({ url: db.url, applicationName: "test", max: 1, applying: true });
-  const client = await pool.connect();
-  const copy = (text: string, command = "COPY a FROM STDIN"): Promise<number> =>
-    copyRows(client, command, Buffer.from(text));
-  const [first, twice, missing, after] = await Promise.allSettled([
-    copy("1\n2\n"),
-    copy("3\n1\n"),
-    copy("1\n", "COPY nowhere FROM STDIN"),
-    client.query("SELECT count(*)::int AS n FROM a"),
-  ]);
-  expect(first).toMatchObject({ status: "fulfilled", value: 2 });
-  expect(twice).toMatchObject({ status: "rejected", reason: { code: "23505" } });
-  expect(missing).toMatchObject({ status: "rejected", reason: { code: "42P01" } });
-  expect(after).toMatchObject({ status: "fulfilled", value: { rows: [{ n: 2 }] } });
-  const failed = [client.query("BEGIN"), client.query("SELECT 1 / 0"), copy("9\n"), client.query("COMMIT")];
-  const [, , aborted, commit] = await Promise.allSettled(failed);
-  expect(aborted).toMatchObject({ status: "rejected", reason: { code: "25P02" } });
-  expect(commit).toMatchObject({ status: "fulfilled", value: { command: "ROLLBACK" } });
-  expect((await client.query("SELECT id FROM a ORDER BY id")).rows).toEqual([{ id: 1 }, { id: 2 }]);
-  client.release();
-  await pool.end();
 });
 
 /** A table that notes by which command each of its rows came. */

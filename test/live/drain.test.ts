@@ -55,7 +55,7 @@ it("drains under load on SIGTERM: exit 0, nothing pending, no consumer, no lease
   await using sluice = await startProcess(scene);
   const loading = new AbortController();
   const loaded = load(scene, loading.signal);
-  await expect.poll(async () => (await scene.history()).length).toBeGreaterThan(200);
+  await expect.poll(async () => (await scene.history()).length, { timeout: 20_000 }).toBeGreaterThan(200);
   const exit = sluice.stop();
   expect(await exit).toMatchObject({ code: 0, signal: null });
   await expectNothingLeft(scene);

@@ -121,18 +121,19 @@ it("takes over from a process that was paused beyond its lease; it wakes without
   expect(heir.pipeline.health().registered).toBe(true);
 });
 
-/** A batch whose COMMIT waits for the member to have seen the answers, since a table has inserts and deletes. */
+/** A batch whose COMMIT waits for the member to have seen the answers, since an unchanged large value is left out. */
 async function appendAnswered(scene: Scene): Promise<void> {
-  const [history = []] = numberedEntries(scene.stream, 1);
-  const item = (op: "c" | "d", id: number): string[] => {
-    const key = { shard: scene.stream, id };
-    const after = op === "c" ? { after: { ...key, number: 1 } } : {};
-    return entryFields({ op, table: "item", key, position: 1, ...after });
-  };
+  const key = { shard: scene.stream, id: 100 };
+  await scene.db.query(
+    `ALTER TABLE item ADD note text; INSERT INTO item VALUES ('${scene.stream}', 100, 1, 0, 'large')`,
+  );
+  const [history = [], item = []] = numberedEntries(scene.stream, 1);
+  const after = { ...key, number: 2, note: "__debezium_unavailable_value" };
+  const partial = entryFields({ op: "u", table: "item", key, position: 1, after });
   const step = scene.redis.multi().xadd(scene.stream, "*", ...history);
   await step
-    .xadd(scene.stream, "*", ...item("c", 100))
-    .xadd(scene.stream, "*", ...item("d", 101))
+    .xadd(scene.stream, "*", ...item)
+    .xadd(scene.stream, "*", ...partial)
     .exec();
 }
 

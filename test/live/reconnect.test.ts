@@ -1,6 +1,6 @@
 import { setTimeout as pause } from "node:timers/promises";
 import { expect, it } from "vitest";
-import { startFaultProxy, type FaultProxy } from "../support/fault-proxy.ts";
+import { lostCommit, startFaultProxy, type FaultProxy } from "../support/fault-proxy.ts";
 import type { Config } from "../../src/config/config.ts";
 import { createScene, type Scene } from "../support/scene.ts";
 
@@ -117,12 +117,12 @@ it.each(stores)(
   },
 );
 
-it("doubles nothing when the reply to a COMMIT is lost (I1)", async () => {
+it("doubles nothing when the reply to a commit is lost (I1)", async () => {
   await using scene = await createScene({ config: { batchEntries: 10 } });
   await using proxy = await proxyOf(scene, "PostgreSQL");
   await using member = await scene.startMember(through(proxy, "PostgreSQL"));
   for (let round = 0; round < 5; round++) {
-    const lost = proxy.loseReply({ request: "COMMIT", reply: (bytes) => bytes.includes("COMMIT") });
+    const lost = proxy.loseReply(lostCommit);
     await scene.append(round * 20 + 1, round * 20 + 20);
     await lost;
   }

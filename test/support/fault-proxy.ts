@@ -31,6 +31,15 @@ export interface FaultProxy extends AsyncDisposable {
   heal(): Promise<void>;
 }
 
+/** PostgreSQL is ready for the next one, and in no transaction. */
+const readyAndIdle = Buffer.from([0x5a, 0, 0, 0, 5, 0x49]);
+
+/** A commit whose outcome the member does not learn: the first statement of its packets, which moves the checkpoint, says which they are. */
+export const lostCommit: LostReply = {
+  request: "sluice_step_0\0",
+  reply: (bytes) => bytes.includes(readyAndIdle),
+};
+
 export async function startFaultProxy(targetUrl: string): Promise<FaultProxy> {
   const target = new URL(targetUrl);
   const port = await freePort();

@@ -23,14 +23,20 @@ export function rowsFrom(
 }
 
 /**
- * The same rows from a text[] for each column and the positions: $1 positions, the columns from $3 on. PostgreSQL neither parses JSON nor
- * makes a record of it, which is a third of what an upsert costs it.
+ * The same rows from arrays alone, a text[] for each column: the columns from $1 on, then what each row carries along. PostgreSQL neither
+ * parses JSON nor makes a record of it, which is a third of what an upsert costs it.
  */
-export function rowsFromArrays(plan: ShapePlan): string {
+export function rowsFromArrays(
+  plan: ShapePlan,
+  extras: readonly (readonly [alias: string, sqlType: string])[],
+): string {
   const columns = plan.columns.map(
-    ({ codec }, index) => `unnest($${index + 3}::text[])::${codec.recordType} AS c${index}`,
+    ({ codec }, index) => `unnest($${index + 1}::text[])::${codec.recordType} AS c${index}`,
   );
-  return `(SELECT ${columns.join(", ")}, unnest($1::bigint[]) AS p) AS r`;
+  const carried = extras.map(
+    ([alias, type], index) => `unnest($${columns.length + index + 1}::${type}[]) AS ${alias}`,
+  );
+  return `(SELECT ${[...columns, ...carried].join(", ")}) AS r`;
 }
 
 /** SQL for the value of the plan's column at `index`. */

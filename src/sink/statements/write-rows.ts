@@ -39,30 +39,40 @@ function onConflict(plan: ShapePlan): string {
  * again. $1 images, $2 positions, $3 table.
  */
 export function upsertSql(plan: ShapePlan): string {
-  return undeletedUpsertSql(plan, rowsFrom(plan, [["p", "bigint"]]), 3);
+  return aboveTombstones(plan, rowsFrom(plan, [["p", "bigint"]]), 3);
 }
 
-/** The same from a text[] for each column. $1 positions, $2 table, and then the columns. */
+/** The same from arrays: columns, positions, table. */
 export function upsertArraysSql(plan: ShapePlan): string {
-  return undeletedUpsertSql(plan, rowsFromArrays(plan), 2);
+  return aboveTombstones(plan, rowsFromArrays(plan, [["p", "bigint"]]), plan.columns.length + 2);
 }
 
-function undeletedUpsertSql(plan: ShapePlan, rows: string, table: number): string {
+function aboveTombstones(plan: ShapePlan, rows: string, table: number): string {
   const newestDelete = `(SELECT coalesce(max(s.position), -1) FROM sluice.tombstone s WHERE s.table_name || '' = $${table})`;
   return `${insertSql(plan, rows)} WHERE ${notTruncated(table)} AND r.p > ${newestDelete} ${onConflict(plan)}`;
 }
 
+const undeletedExtras = [
+  ["p", "bigint"],
+  ["k", "text"],
+] as const;
+
 /**
  * The same, leaving out older inserts of deleted keys, each looked up by itself: as a join this was planned over all tombstones of
- * the table, and took fifty times as long. $3 keys, $4 table.
+ * the table, and took fifty times as long. $1 images, $2 positions, $3 keys, $4 table.
  */
 export function upsertUndeletedSql(plan: ShapePlan): string {
-  const rows = rowsFrom(plan, [
-    ["p", "bigint"],
-    ["k", "text"],
-  ]);
+  return notDeleted(plan, rowsFrom(plan, undeletedExtras), 4);
+}
+
+/** The same from arrays: columns, positions, keys, table. */
+export function upsertUndeletedArraysSql(plan: ShapePlan): string {
+  return notDeleted(plan, rowsFromArrays(plan, undeletedExtras), plan.columns.length + 3);
+}
+
+function notDeleted(plan: ShapePlan, rows: string, table: number): string {
   return (
-    `${insertSql(plan, rows)} WHERE ${notTruncated(4)} AND r.p >= coalesce(${tombstoneOf("$4", "r.k")}, r.p)` +
+    `${insertSql(plan, rows)} WHERE ${notTruncated(table)} AND r.p >= coalesce(${tombstoneOf(`$${table}`, "r.k")}, r.p)` +
     ` ${onConflict(plan)}`
   );
 }

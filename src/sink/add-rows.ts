@@ -1,0 +1,203 @@
+import type { Segment } from "../batch/fold.ts";
+import type { Work } from "../batch/work.ts";
+import { fixedColumns } from "../catalog/shape-plan.ts";
+import { CopyText } from "../decode/copy-text.ts";
+import { TextArrays } from "../decode/text-arrays.ts";
+import { copyStep, type CopyTrials } from "./copy-inserts.ts";
+import type { Parameter } from "./message-writer.ts";
+import { removeBuriedSql } from "./statements/buried-rows.ts";
+import { jsonArray } from "./statements/rows.ts";
+import {
+  appendSql,
+  deleteSql,
+  moveAwaySql,
+  upsertArraysSql,
+  upsertSql,
+  upsertUndeletedArraysSql,
+  upsertUndeletedSql,
+} from "./statements/write-rows.ts";
+import type { StepSequence } from "./step-sequence.ts";
+import { textList } from "./text-list.ts";
+import { requireAbove, type AboveTombstones, type DatabaseHorizon } from "./tombstone-horizon.ts";
+import { groups, isDelete, oldestOf, sortByKey, type Group } from "./work-groups.ts";
+import { images, keys, logged, positions, sqlOf } from "./work-queries.ts";
+
+export interface AddOptions {
+  readonly horizon: Pick<DatabaseHorizon, "known" | "raise">;
+  readonly trials: CopyTrials;
+  /** Each key is looked up among the tombstones, and nothing goes in by COPY: for what was refused before. */
+  readonly looking: boolean;
+}
+
+export interface AddedRows {
+  /** How many changes were older than their rows, by the rows that the steps wrote. */
+  stale(counts: readonly number[]): number;
+  /** Tables into which rows go by COPY. */
+  readonly copied: ReadonlySet<string>;
+}
+
+/** Whether no answer decides what comes next, so that all can be sent at once. */
+export function isSendable(segments: readonly Segment[]): boolean {
+  return segments.every(({ work }) => work.every(isSendableWork));
+}
+
+function isSendableWork({ kind, plan }: Work): boolean {
+  return kind === "append" || kind === "delete" || (kind === "upsert" && fixedColumns(plan).length === 0);
+}
+
+/** Tables whose horizon should be known before. */
+export function upsertedTables(segments: readonly Segment[]): ReadonlySet<string> {
+  const tables = new Set<string>();
+  for (const { work } of segments)
+    for (const { kind, plan } of work)
+      if (kind === "upsert" || kind === "append") tables.add(plan.table.name.id);
+  return tables;
+}
+
+/**
+ * Adds the statements that write sendable segments, one segment after the other, and behind them an assertion of what they take for
+ * granted: that no tombstone is above rows whose keys are not looked up.
+ */
+export function addRows(
+  sequence: StepSequence,
+  segments: readonly Segment[],
+  options: AddOptions,
+): AddedRows {
+  const adding = new Adding(sequence, options);
+  const layers = segments.map(groups);
+  for (const group of layers.flat()) if (isDelete(group.kind)) adding.expectDeletes(group);
+  for (const group of layers.flat()) adding.add(group);
+  return adding.finish();
+}
+
+/** Of one step after the other: what they hold is copied when they are added. */
+const arrays = new TextArrays();
+const copyText = new CopyText();
+
+class Adding {
+  readonly copied = new Set<string>();
+  private readonly sequence: StepSequence;
+  private readonly options: AddOptions;
+  private readonly above: AboveTombstones[] = [];
+  /** Tables with deletes of their own. */
+  private readonly deleted = new Set<string>();
+  /** Changes that the guard may refuse. */
+  private guarded = 0;
+  private readonly written: number[] = [];
+  private readonly removed: number[] = [];
+
+  constructor(sequence: StepSequence, options: AddOptions) {
+    this.sequence = sequence;
+    this.options = options;
+  }
+
+  expectDeletes({ plan, work }: Group): void {
+    const table = plan.table.name.id;
+    this.deleted.add(table);
+    for (const { position } of work) this.options.horizon.raise(table, position);
+  }
+
+  add(group: Group): void {
+    if (isDelete(group.kind)) this.addDelete(group);
+    else this.addUpserts(group);
+  }
+
+  finish(): AddedRows {
+    const { copied, above, guarded, written, removed } = this;
+    if (above.length > 0) this.sequence.add(requireAbove(above));
+    const sum = (counts: readonly number[], of: readonly number[]): number =>
+      of.reduce((total, index) => total + (counts[index] ?? 0), 0);
+    return { copied, stale: (counts) => guarded - sum(counts, written) + sum(counts, removed) };
+  }
+
+  private addDelete({ plan, work, kind }: Group): void {
+    sortByKey(work);
+    const table = plan.table.name.id;
+    const values = [images(work), positions(work), textList(keys(work))];
+    const step =
+      kind === "moved-delete"
+        ? { text: sqlOf(plan, kind, () => moveAwaySql(plan)), values: [...values, logged(work), table] }
+        : { text: sqlOf(plan, kind, () => deleteSql(plan)), values: [...values, table] };
+    this.sequence.add(step);
+  }
+
+  /** New rows by COPY where that can be, the others by a statement. */
+  private addUpserts(group: Group): void {
+    const { plan, work, kind } = group;
+    const table = plan.table.name.id;
+    const fresh = kind === "append" ? work : work.filter(({ isNew }) => isNew);
+    if (!this.looksUp(group) && this.options.trials.write(plan, fresh, copyText)) {
+      this.copied.add(table);
+      this.above.push({ table, oldest: oldestOf(fresh), isNew: true });
+      this.addGuarded(fresh.length, this.sequence.add(copyStep(plan, copyText)));
+      const others = kind === "append" ? [] : work.filter(({ isNew }) => !isNew);
+      if (others.length > 0) this.addStatement({ ...group, work: others });
+    } else this.addStatement(group);
+  }
+
+  private addGuarded(changes: number, step: number): void {
+    this.guarded += changes;
+    this.written.push(step);
+  }
+
+  private looksUp({ plan, work }: Group): boolean {
+    const table = plan.table.name.id;
+    const newest = this.options.horizon.known(table);
+    return (
+      this.options.looking || this.deleted.has(table) || newest === undefined || oldestOf(work) <= newest
+    );
+  }
+
+  private addStatement(group: Group): void {
+    const { plan, work, kind } = group;
+    const table = plan.table.name.id;
+    if (kind === "append") {
+      const [text, values] = [sqlOf(plan, kind, () => appendSql(plan)), [images(work), positions(work)]];
+      this.addGuarded(work.length, this.sequence.add({ text, values: [...values, table] }));
+      return;
+    }
+    sortByKey(work);
+    if (this.looksUp(group)) this.addUndeleted(group);
+    else {
+      this.above.push({ table, oldest: oldestOf(work), isNew: false });
+      const { values, inArrays } = imagesOf(group);
+      const text = inArrays
+        ? sqlOf(plan, "upsert arrays", () => upsertArraysSql(plan))
+        : sqlOf(plan, "upsert", () => upsertSql(plan));
+      this.addGuarded(work.length, this.sequence.add({ text, values: [...values, positions(work), table] }));
+    }
+  }
+
+  /** Looks each key up among the tombstones, and takes back what met a delete in progress. */
+  private addUndeleted(group: Group): void {
+    const { plan, work } = group;
+    const table = plan.table.name.id;
+    const keyTexts = keys(work);
+    const keyList = textList(keyTexts);
+    const { values, inArrays } = imagesOf(group);
+    const text = inArrays
+      ? sqlOf(plan, "upsert undeleted arrays", () => upsertUndeletedArraysSql(plan))
+      : sqlOf(plan, "upsert undeleted", () => upsertUndeletedSql(plan));
+    const insert = { text, values: [...values, positions(work), keyList, table] };
+    this.addGuarded(work.length, this.sequence.add(insert));
+    const keyObjects = jsonArray(keyTexts.map((key) => Buffer.from(key)));
+    const remove = sqlOf(plan, "buried", () => removeBuriedSql(plan));
+    this.removed.push(this.sequence.add({ text: remove, values: [keyObjects, keyList, table] }));
+  }
+}
+
+/** An array for each column where that can be, else one of JSON. */
+function imagesOf({ plan, work }: Group): {
+  readonly values: readonly Parameter[];
+  readonly inArrays: boolean;
+} {
+  const columns =
+    plan.arrays &&
+    arrays.of(
+      work.map(({ image }) => image),
+      plan.arrays,
+    );
+  return columns === undefined
+    ? { values: [images(work)], inArrays: false }
+    : { values: columns, inArrays: true };
+}

@@ -1,0 +1,99 @@
+import { expect, it } from "vitest";
+import { sleep } from "../../src/runtime/sleep.ts";
+import { entryFields } from "../support/entries.ts";
+import { createScene, holdBatches, type RunningMember, type Scene } from "../support/scene.ts";
+
+/**
+ * Batches of several shards wait until the first shard's transaction, which is held, has ended; those that then wait together share one.
+ * `change` is done while they wait.
+ */
+async function together(
+  change: (scene: Scene) => Promise<unknown>,
+  look: (scene: Scene, member: RunningMember) => Promise<void>,
+): Promise<void> {
+  await using scene = await createScene({ shards: 4, config: { databaseConnections: 1 } });
+  await using member = await scene.startMember();
+  const [first, ...others] = scene.streams;
+  for (const stream of scene.streams)
+    await expect.poll(() => scene.shard(stream)).toMatchObject({ leased: true, state: "running" });
+  await using held = await holdBatches(scene.db);
+  await scene.append(1, 1, first);
+  await held.waiting();
+  await change(scene);
+  for (const stream of others) await scene.append(1, 1, stream);
+  // Nobody can see that they were read; should one not be, it does not share and the test says so.
+  await sleep(500);
+  await held.release();
+  await scene.expectAppliedOnce(1, first);
+  await look(scene, member);
+}
+
+/** The transactions that wrote the streams' rows. */
+async function transactions(scene: Scene, streams: readonly string[]): Promise<readonly string[]> {
+  const rows = await scene.db.query<{ xmin: string }>(
+    `SELECT DISTINCT xmin::text FROM history WHERE shard = ANY ('{${streams.join(",")}}')`,
+  );
+  return rows.map(({ xmin }) => xmin);
+}
+
+it("shards that wait at the same time share a transaction", () =>
+  together(
+    () => Promise.resolve(),
+    async (scene) => {
+      const [first = "", ...others] = scene.streams;
+      for (const stream of others) await scene.expectAppliedOnce(1, stream);
+      const shared = await transactions(scene, others);
+      expect(shared).toHaveLength(1);
+      expect(await transactions(scene, [first])).not.toEqual(shared);
+    },
+  ));
+
+it("a change that fails stops its own shard, at its entry, and no other", () =>
+  together(
+    async (scene) => {
+      const [, , bad = ""] = scene.streams;
+      const after = { shard: bad, number: "no number" };
+      await scene.redis.xadd(bad, "*", ...entryFields({ op: "c", table: "history", after, position: 1 }));
+    },
+    async (scene, member) => {
+      const [, second = "", bad = "", fourth = ""] = scene.streams;
+      for (const stream of [second, fourth]) await scene.expectAppliedOnce(1, stream);
+      await expect
+        .poll(() => scene.shard(bad), { timeout: 10_000 })
+        .toMatchObject({ state: "stopped", error: "VALUE_INVALID", checkpoint: null });
+      expect(await transactions(scene, [second])).not.toEqual(await transactions(scene, [fourth]));
+      expect(member.seen.codes).toEqual(["VALUE_INVALID"]);
+      expect(await scene.history(bad)).toEqual([]);
+    },
+  ));
+
+it("a table that is missing stops its own shard while the others go on together", () =>
+  together(
+    async (scene) => {
+      const [, , bad = ""] = scene.streams;
+      const after = { shard: bad, number: 1 };
+      await scene.redis.xadd(bad, "*", ...entryFields({ op: "c", table: "nowhere", after, position: 1 }));
+    },
+    async (scene, member) => {
+      const [, second = "", bad = "", fourth = ""] = scene.streams;
+      for (const stream of [second, fourth]) await scene.expectAppliedOnce(1, stream);
+      expect(await transactions(scene, [second, fourth])).toHaveLength(1);
+      await expect.poll(() => scene.shard(bad)).toMatchObject({ state: "stopped", error: "TABLE_MISSING" });
+      expect(member.seen.codes).toEqual(["TABLE_MISSING"]);
+    },
+  ));
+
+it("a shard that was lost writes nothing, and the others go on (I2)", () =>
+  together(
+    (scene) =>
+      scene.db.query(
+        `UPDATE sluice.shard SET epoch = epoch + 1, owner = 'other', lease_until = now() + interval '8 s'
+         WHERE stream = '${scene.streams[2] ?? ""}'`,
+      ),
+    async (scene) => {
+      const [, second = "", lost = "", fourth = ""] = scene.streams;
+      for (const stream of [second, fourth]) await scene.expectAppliedOnce(1, stream);
+      expect(await scene.history(lost)).toEqual([]);
+      expect(await scene.shard(lost)).toMatchObject({ owner: "other", checkpoint: null, changes: 0 });
+    },
+  ));
