@@ -65,7 +65,9 @@ export function addRows(
 ): AddedRows {
   const adding = new Adding(sequence, options);
   const layers = segments.map(groups);
-  for (const group of layers.flat()) if (isDelete(group.kind)) adding.expectDeletes(group);
+  // Before the first is added, so that what they bury is looked up.
+  for (const { kind, plan, work } of layers.flat())
+    if (isDelete(kind)) for (const { position } of work) options.horizon.raise(plan.table.name.id, position);
   for (const group of layers.flat()) adding.add(group);
   return adding.finish();
 }
@@ -79,8 +81,6 @@ class Adding {
   private readonly sequence: StepSequence;
   private readonly options: AddOptions;
   private readonly above: AboveTombstones[] = [];
-  /** Tables with deletes of their own. */
-  private readonly deleted = new Set<string>();
   /** Changes that the guard may refuse. */
   private guarded = 0;
   private readonly written: number[] = [];
@@ -89,12 +89,6 @@ class Adding {
   constructor(sequence: StepSequence, options: AddOptions) {
     this.sequence = sequence;
     this.options = options;
-  }
-
-  expectDeletes({ plan, work }: Group): void {
-    const table = plan.table.name.id;
-    this.deleted.add(table);
-    for (const { position } of work) this.options.horizon.raise(table, position);
   }
 
   add(group: Group): void {
@@ -141,11 +135,8 @@ class Adding {
   }
 
   private looksUp({ plan, work }: Group): boolean {
-    const table = plan.table.name.id;
-    const newest = this.options.horizon.known(table);
-    return (
-      this.options.looking || this.deleted.has(table) || newest === undefined || oldestOf(work) <= newest
-    );
+    const newest = this.options.horizon.known(plan.table.name.id);
+    return this.options.looking || newest === undefined || oldestOf(work) <= newest;
   }
 
   private addStatement(group: Group): void {

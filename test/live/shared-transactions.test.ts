@@ -93,6 +93,7 @@ it("a shard that was lost writes nothing, and the others go on (I2)", () =>
     async (scene) => {
       const [, second = "", lost = "", fourth = ""] = scene.streams;
       for (const stream of [second, fourth]) await scene.expectAppliedOnce(1, stream);
+      for (const stream of [second, fourth]) expect(await scene.shard(stream)).toMatchObject({ epoch: 1 });
       expect(await scene.history(lost)).toEqual([]);
       expect(await scene.shard(lost)).toMatchObject({ owner: "other", checkpoint: null, changes: 0 });
     },
