@@ -3,9 +3,10 @@ import type { LogOrder } from "./log-order.ts";
 import { SluiceError } from "../errors/sluice-error.ts";
 import type { SkipReason } from "../observe/progress.ts";
 import type { Entry } from "./entry.ts";
-import { scanEnvelope, scanShape, type Envelope } from "./envelope.ts";
+import { Envelope, scanEnvelope } from "./envelope.ts";
 import { isText } from "./json-scan.ts";
 import type { Positions } from "./positions.ts";
+import { ShapePatterns } from "./shape-pattern.ts";
 import { scanUsualEnvelope } from "./usual-envelope.ts";
 
 /** A chunk of entries, decoded up to the first one that cannot be. */
@@ -44,6 +45,7 @@ export class Decoder {
   private readonly options: DecodeOptions;
   private readonly tables = new Map<string, DecodedTable>();
   private last: DecodedTable | undefined;
+  private readonly envelope = new Envelope();
 
   constructor(options: DecodeOptions) {
     this.options = options;
@@ -76,8 +78,9 @@ export class Decoder {
     const parts = messageParts(entry);
     const { value } = parts;
     if (isPlaceholder(buffer, value, this.options.nullKey)) return "tombstone";
-    const envelope =
-      scanUsualEnvelope(buffer, value.start, value.end) ?? scanEnvelope(buffer, value.start, value.end);
+    const { envelope } = this;
+    if (!scanUsualEnvelope(buffer, value.start, value.end, envelope))
+      scanEnvelope(buffer, value.start, value.end, envelope);
     if (envelope.op === "m") return "logical-message";
     if (!envelope.hasSource) return rejectForeign(envelope);
     const table = this.table(envelope);
@@ -96,7 +99,8 @@ export class Decoder {
       throw new SluiceError("POSITION_MISSING", "the change has no position", { place: { table: table.id } });
     const keyed = !isPlaceholder(buffer, key, nullKey);
     const op = operation(envelope);
-    const keyShape = keyed ? scanShape(buffer, key.start).shape : 0;
+    if (keyed) keyShapes.scan(buffer, key.start);
+    const keyShape = keyed ? keyShapes.shape : 0;
     const base = this.options.base(id);
     const logged = base === 0n ? envelope.position : base + envelope.position;
     const committed = envelope.commitLsn === undefined ? undefined : envelope.commitLsn + Number(base);
@@ -132,6 +136,9 @@ export class Decoder {
     return (this.last = table);
   }
 }
+
+/** Shared by all shards: their keys are of the same tables. */
+const keyShapes = new ShapePatterns();
 
 interface DecodedTable {
   readonly name: TableName;

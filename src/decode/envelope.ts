@@ -1,23 +1,37 @@
 import { JsonScanError, ObjectCursor, skipSpace, skipString, skipValue } from "./json-scan.ts";
 
-/** What the scanner found in one envelope; spans are offsets into the entry's `value`. */
-export interface Envelope {
-  op: string;
-  schema: string;
-  table: string;
+/** What the scanner found in one envelope; offsets are of the bytes that it stands in. One serves for many envelopes. */
+export class Envelope {
+  op = "";
+  schema = "";
+  table = "";
   /** `source.lsn`, or the second element of `source.sequence`; undefined when both are absent. */
-  position: bigint | undefined;
+  position: bigint | undefined = undefined;
   /** The last commit before this one in the primary's log, from `source.sequence`; undefined right after a start. */
-  commitLsn: number | undefined;
-  committedAtMs: number;
+  commitLsn: number | undefined = undefined;
+  committedAtMs = 0;
   /** -1 when `after` is null or absent. */
-  afterStart: number;
-  afterEnd: number;
+  afterStart = -1;
+  afterEnd = -1;
   /** Fingerprint of the names in `after`. */
-  shape: number;
+  shape = 0;
   /** Connect's schema came along with the payload. */
-  hasSchema: boolean;
-  hasSource: boolean;
+  hasSchema = false;
+  hasSource = false;
+
+  clear(): void {
+    this.op = "";
+    this.schema = "";
+    this.table = "";
+    this.position = undefined;
+    this.commitLsn = undefined;
+    this.committedAtMs = 0;
+    this.afterStart = -1;
+    this.afterEnd = -1;
+    this.shape = 0;
+    this.hasSchema = false;
+    this.hasSource = false;
+  }
 }
 
 const nullStart = 0x6e;
@@ -27,35 +41,18 @@ const envelopeCursor = new ObjectCursor();
 const sourceCursor = new ObjectCursor();
 const shapeCursor = new ObjectCursor();
 
-export function emptyEnvelope(): Envelope {
-  return {
-    op: "",
-    schema: "",
-    table: "",
-    position: undefined,
-    commitLsn: undefined,
-    committedAtMs: 0,
-    afterStart: -1,
-    afterEnd: -1,
-    shape: 0,
-    hasSchema: false,
-    hasSource: false,
-  };
-}
-
 /**
  * Reads op, table, position and the place of `after` of the envelope that stands from `from` to `to`; builds no object of the row.
  * Throws JsonScanError.
  */
-export function scanEnvelope(bytes: Buffer, from = 0, to = bytes.length): Envelope {
+export function scanEnvelope(bytes: Buffer, from: number, to: number, envelope: Envelope): void {
   // What does not end in time must not go on into the next entry's bytes.
   const value = bytes.subarray(0, to);
-  const envelope = emptyEnvelope();
+  envelope.clear();
   const cursor = envelopeCursor;
   cursor.open(value, skipSpace(value, from));
   while (cursor.next()) cursor.skipTo(scanMember(value, cursor, envelope));
   if (skipSpace(value, cursor.end) !== value.length) throw new JsonScanError("text follows the object");
-  return envelope;
 }
 
 /** Returns where the member's value ends. */

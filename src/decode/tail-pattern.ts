@@ -1,5 +1,6 @@
 import type { Envelope } from "./envelope.ts";
-import { FixedText } from "./fixed-text.ts";
+import { viewOf } from "./fixed-text.ts";
+import { PatternTree, type PatternText } from "./pattern-tree.ts";
 
 /** A member that is a number. It cannot be found inside a string, where a backslash stands before each quote. */
 const numberMember = /"([^"\\]*)":(\d+)(?=[,}])/dg;
@@ -14,58 +15,34 @@ interface Slot {
   readonly meaning: Meaning;
 }
 
+/** What is the same in all tails of one pattern. */
+type Source = Pick<Envelope, "schema" | "table" | "op">;
+
+/** More digits than a float holds exactly: a log beyond a petabyte. */
+const mostDigits = 15;
+
 /**
- * The bytes after `after`, learned from one envelope: fixed text with numbers in between. Most envelopes of a table differ in these
- * numbers only, so the next one is compared byte by byte and its numbers are read on the way; no text is made, nothing is searched.
+ * The bytes after `after`, learned from envelopes that were met: fixed text with numbers in between. Most envelopes of a table differ in
+ * these numbers only, so the next one is compared byte by byte and its numbers are read on the way; no text is made, nothing is searched.
  */
-export class TailPattern {
-  /** Text before each number, and after the last one. */
-  private readonly texts: readonly FixedText[];
-  private readonly meanings: readonly Meaning[];
-  private readonly schema: string;
-  private readonly table: string;
-  private readonly op: string;
+export class TailPatterns {
+  private readonly patterns = new PatternTree<Meaning, Source>();
 
-  private constructor(
-    texts: readonly FixedText[],
-    meanings: readonly Meaning[],
-    { schema, table, op }: Pick<Envelope, "schema" | "table" | "op">,
-  ) {
-    this.texts = texts;
-    this.meanings = meanings;
-    this.schema = schema;
-    this.table = table;
-    this.op = op;
-  }
-
-  /** From a tail and what was found in it. Undefined when it is unusual. */
-  static learn(tail: string, envelope: Envelope): TailPattern | undefined {
-    const slots = slotsOf(tail);
-    if (slots === undefined || /[^ -~]/.test(tail)) return undefined;
-    const texts: FixedText[] = [];
-    let from = 0;
-    for (const { start, end } of slots) {
-      texts.push(new FixedText(Buffer.from(tail.slice(from, start), "latin1")));
-      from = end;
-    }
-    texts.push(new FixedText(Buffer.from(tail.slice(from), "latin1")));
-    return new TailPattern(
-      texts,
-      slots.map(({ meaning }) => meaning),
-      envelope,
-    );
-  }
-
-  /** Whether the bytes from `from` to `to` are of this pattern; if so, what they say is put into the envelope. */
-  read(bytes: Buffer, view: DataView, from: number, to: number, envelope: Envelope): boolean {
-    const { texts, meanings } = this;
+  /** Whether the bytes from `from` to `to` are of a known pattern; if so, what they say is put into the envelope. */
+  read(bytes: Buffer, from: number, to: number, envelope: Envelope): boolean {
+    const { patterns } = this;
+    const view = viewOf(bytes);
     let at = from;
-    envelope.commitLsn = undefined;
-    for (let index = 0; index < texts.length; index++) {
-      const text = texts[index];
-      if (text === undefined || !text.standsAt(bytes, view, at, to)) return false;
-      at += text.length;
-      if (index === meanings.length) break;
+    let step = patterns.first.candidate(bytes, at);
+    while (step?.text.standsAt(bytes, view, at, to) === true) {
+      const { found, meaning } = step;
+      at += step.text.length;
+      if (found !== undefined) {
+        if (at !== to) return false;
+        patterns.hit();
+        take(found, envelope);
+        return true;
+      }
       const start = at;
       let number = 0;
       for (; at < to; at++) {
@@ -73,20 +50,39 @@ export class TailPattern {
         if (digit < 0 || digit > 9) break;
         number = number * 10 + digit;
       }
-      // More digits than a float holds exactly: nanoseconds, which nobody asks for, or a log beyond a petabyte.
-      const meaning = meanings[index];
-      if (at === start || (at - start > 15 && meaning === "position")) return false;
+      if (at === start || (meaning === "position" && at - start > mostDigits)) return false;
       if (meaning === "committedAt") envelope.committedAtMs = number;
       else if (meaning === "commit") envelope.commitLsn = number;
       else if (meaning === "position") envelope.position = BigInt(number);
+      step = step.next.candidate(bytes, at);
     }
-    if (at !== to) return false;
-    envelope.schema = this.schema;
-    envelope.table = this.table;
-    envelope.op = this.op;
-    envelope.hasSource = true;
-    return true;
+    return false;
   }
+
+  /** From a tail and what was found in it. An unusual one is not learned. */
+  learn(tail: string, { schema, table, op }: Source): void {
+    const { patterns } = this;
+    if (!patterns.mayLearn() || /[^ -~]/.test(tail)) return;
+    const slots = slotsOf(tail);
+    if (slots !== undefined) patterns.learn(textsOf(tail, slots), { schema, table, op });
+  }
+}
+
+function take(source: Source, envelope: Envelope): void {
+  envelope.schema = source.schema;
+  envelope.table = source.table;
+  envelope.op = source.op;
+  envelope.hasSource = true;
+}
+
+function textsOf(tail: string, slots: readonly Slot[]): PatternText<Meaning>[] {
+  const texts: PatternText<Meaning>[] = [];
+  let from = 0;
+  for (const { start, end, meaning } of slots) {
+    texts.push({ bytes: Buffer.from(tail.slice(from, start), "latin1"), meaning });
+    from = end;
+  }
+  return [...texts, { bytes: Buffer.from(tail.slice(from), "latin1"), meaning: undefined }];
 }
 
 /** In their order; undefined without the numbers that matter. */
@@ -116,37 +112,3 @@ const meanings: ReadonlyMap<string, Meaning> = new Map([
   ["ts_ms", "committedAt"],
   ["lsn", "position"],
 ]);
-
-const mostPatterns = 16;
-/** Since a pattern last fitted. */
-const mostMisses = 64;
-
-/** The patterns met last, the newest first. */
-export class TailPatterns {
-  private patterns: TailPattern[] = [];
-  private misses = 0;
-
-  /** Whether one of them fits; if so, the envelope has what it says. */
-  read(bytes: Buffer, view: DataView, from: number, to: number, envelope: Envelope): boolean {
-    const { patterns } = this;
-    for (let index = 0; index < patterns.length; index++) {
-      const pattern = patterns[index];
-      if (pattern?.read(bytes, view, from, to, envelope) !== true) continue;
-      this.misses = 0;
-      if (index > 0) {
-        patterns.splice(index, 1);
-        patterns.unshift(pattern);
-      }
-      return true;
-    }
-    return false;
-  }
-
-  /** Learning costs as much as several reads; where no two tails are alike it is given up for the most part. */
-  learn(tail: string, envelope: Envelope): void {
-    this.misses++;
-    if (this.misses > mostMisses && this.misses % 1024 !== 0) return;
-    const pattern = TailPattern.learn(tail, envelope);
-    if (pattern !== undefined) this.patterns = [pattern, ...this.patterns.slice(0, mostPatterns - 1)];
-  }
-}

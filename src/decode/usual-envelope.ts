@@ -1,4 +1,4 @@
-import { emptyEnvelope, type Envelope } from "./envelope.ts";
+import type { Envelope } from "./envelope.ts";
 import { isText, skipValue } from "./json-scan.ts";
 import { ShapePatterns } from "./shape-pattern.ts";
 import { TailPatterns } from "./tail-pattern.ts";
@@ -8,45 +8,38 @@ const before = Buffer.from('{"before":');
 const after = ',"after":';
 const nullStart = 0x6e;
 const braceOpen = 0x7b;
+const braceClose = 0x7d;
 const sourceStart = ',"source":{';
 
 /**
  * The envelope as Debezium's converter always writes it: before, after, source, …, op, without white space. What follows `after`
  * is searched natively for the few names that matter, which costs a third of a scan by members. A name with its quotes and
- * colon cannot stand inside a string, where quotes are escaped. Anything unusual gives undefined and is scanned in full.
+ * colon cannot stand inside a string, where quotes are escaped. False for anything unusual, which is scanned in full.
  */
-export function scanUsualEnvelope(bytes: Buffer, from = 0, to = bytes.length): Envelope | undefined {
+export function scanUsualEnvelope(bytes: Buffer, from: number, to: number, envelope: Envelope): boolean {
   const afterStart = startOfAfter(bytes, from);
-  if (afterStart < 0 || bytes[to - 1] !== 0x7d) return undefined;
-  if (bytes !== viewed) {
-    // The entries of one read share a buffer.
-    viewed = bytes;
-    view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  }
-  const envelope = emptyEnvelope();
+  if (afterStart < 0 || bytes[to - 1] !== braceClose) return false;
+  envelope.clear();
   let tailStart = afterStart + 4;
   if (bytes[afterStart] !== nullStart) {
-    if (bytes[afterStart] !== braceOpen) return undefined;
-    const { shape, end } = shapes.scan(bytes, view, afterStart);
+    if (bytes[afterStart] !== braceOpen) return false;
+    shapes.scan(bytes, afterStart);
     envelope.afterStart = afterStart;
-    envelope.afterEnd = end;
-    envelope.shape = shape;
-    tailStart = end;
+    envelope.afterEnd = shapes.end;
+    envelope.shape = shapes.shape;
+    tailStart = shapes.end;
   }
-  if (tailStart >= to) return undefined;
-  if (tails.read(bytes, view, tailStart, to, envelope)) return envelope;
+  if (tailStart >= to) return false;
+  if (tails.read(bytes, tailStart, to, envelope)) return true;
   const tail = bytes.toString("latin1", tailStart, to);
-  if (!tail.startsWith(sourceStart) || !readTail(tail, envelope)) return undefined;
+  if (!tail.startsWith(sourceStart) || !readTail(tail, envelope)) return false;
   tails.learn(tail, envelope);
-  return envelope;
+  return true;
 }
 
 /** Shared by all shards: their envelopes are of the same tables. */
 const shapes = new ShapePatterns();
 const tails = new TailPatterns();
-
-let viewed: Buffer | undefined;
-let view: DataView = new DataView(new ArrayBuffer(0));
 
 function startOfAfter(bytes: Buffer, from: number): number {
   if (startsWith(bytes, from, beforeNull)) return from + beforeNull.length;

@@ -1,7 +1,19 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { scanEnvelope } from "../../../src/decode/envelope.ts";
+import { Envelope, scanEnvelope } from "../../../src/decode/envelope.ts";
 import { scanUsualEnvelope } from "../../../src/decode/usual-envelope.ts";
+
+/** Undefined: left to the full scan. */
+function usualScan(value: Buffer): Envelope | undefined {
+  const envelope = new Envelope();
+  return scanUsualEnvelope(value, 0, value.length, envelope) ? envelope : undefined;
+}
+
+function fullScan(value: Buffer): Envelope {
+  const envelope = new Envelope();
+  scanEnvelope(value, 0, value.length, envelope);
+  return envelope;
+}
 
 /** Names and texts that could be taken for the envelope's own. */
 const tricky = fc.oneof(
@@ -46,10 +58,10 @@ describe("scanUsualEnvelope", () => {
     fc.assert(
       fc.property(envelope, (each) => {
         const value = Buffer.from(JSON.stringify(each));
-        const usual = scanUsualEnvelope(value);
+        const usual = usualScan(value);
         if (usual === undefined) return;
         found++;
-        expect(usual).toEqual(scanEnvelope(value));
+        expect(usual).toEqual(fullScan(value));
       }),
       { numRuns: 2000 },
     );
@@ -82,16 +94,42 @@ describe("scanUsualEnvelope", () => {
         usual,
         fc.option(fc.tuple(fc.nat(), fc.integer({ min: 32, max: 126 }))),
         (a, b, change) => {
-          expect(scanUsualEnvelope(Buffer.from(a))).toEqual(scanEnvelope(Buffer.from(a)));
+          expect(usualScan(Buffer.from(a))).toEqual(fullScan(Buffer.from(a)));
           const next = Buffer.from(b);
           if (change !== null) next[change[0] % next.length] = change[1];
           if (change !== null && !isPlainJson(next)) return;
-          const found = scanUsualEnvelope(next);
+          const found = usualScan(next);
           if (change === null) expect(found).toBeDefined();
-          if (found !== undefined) expect(found).toEqual(scanEnvelope(next));
+          if (found !== undefined) expect(found).toEqual(fullScan(next));
         },
       ),
       { numRuns: 5000 },
+    );
+  });
+
+  it("reads the tails of hundreds of tables at once as the full scan does, also those of one name that begins another", () => {
+    const names = fc.uniqueArray(fc.stringMatching(/^[a-d]{1,6}\d{0,2}$/), {
+      minLength: 100,
+      maxLength: 300,
+    });
+    const optional = fc.constantFrom("null", "7", '"x"', "1.5", "12");
+    fc.assert(
+      fc.property(names, fc.array(optional, { minLength: 5, maxLength: 5 }), (tables, ids) => {
+        let learned = 0;
+        for (let index = 0; index < 2 * tables.length; index++) {
+          const table = tables[index % tables.length] ?? "";
+          const value = Buffer.from(
+            `{"before":null,"after":{"id":${index},"of_${table}":"${table}"},"source":{"ts_ms":${index},"sequence":"[null,\\"${index}\\"]",` +
+              `"schema":"s","table":"${table}","txId":${ids[index % 5]},"lsn":${index},"xmin":${ids[index % 3]}},"op":"c"}`,
+          );
+          const found = usualScan(value);
+          if (found === undefined) continue;
+          learned++;
+          expect(found).toEqual(fullScan(value));
+        }
+        expect(learned).toBe(2 * tables.length);
+      }),
+      { numRuns: 10 },
     );
   });
 
@@ -108,7 +146,7 @@ describe("scanUsualEnvelope", () => {
     const value = Buffer.from(
       JSON.stringify({ before: null, after: { id: 1 }, source, transaction: null, op: "c", ts_ms: 8 }),
     );
-    expect(scanUsualEnvelope(value)).toMatchObject({
+    expect(usualScan(value)).toMatchObject({
       op: "c",
       schema: "public",
       table: "t",

@@ -1,0 +1,64 @@
+import { FixedText } from "./fixed-text.ts";
+import { TextTree } from "./text-tree.ts";
+
+/** Beyond it all is learned anew: tables that changed or went leave theirs behind. */
+const mostPatterns = 2_000;
+/** Since a pattern last fitted. */
+const mostMisses = 64;
+
+/** One text of a pattern: what the value behind it means, or, behind the last text, what was learned. */
+export class PatternStep<Meaning, Found> {
+  readonly text: FixedText;
+  readonly meaning: Meaning | undefined;
+  readonly next = new TextTree<PatternStep<Meaning, Found>>();
+  found: Found | undefined = undefined;
+
+  constructor(text: FixedText, meaning: Meaning | undefined) {
+    this.text = text;
+    this.meaning = meaning;
+  }
+}
+
+/** A text, and what the value behind it means; nothing stands behind the last one. */
+export interface PatternText<Meaning> {
+  readonly bytes: Buffer;
+  readonly meaning: Meaning | undefined;
+}
+
+/**
+ * Patterns of bytes, learned from what was met: fixed texts with values in between. Those that begin alike share their beginning, so that
+ * hundreds of tables cost hardly more than one. Whoever reads goes from step to step and passes over the values by itself.
+ */
+export class PatternTree<Meaning, Found> {
+  private root = new TextTree<PatternStep<Meaning, Found>>();
+  private learned = 0;
+  private misses = 0;
+
+  /** Where each pattern begins. */
+  get first(): TextTree<PatternStep<Meaning, Found>> {
+    return this.root;
+  }
+
+  /** A pattern fitted. */
+  hit(): void {
+    this.misses = 0;
+  }
+
+  /** No pattern fitted. Learning costs as much as several scans; false where it is given up for the most part, since no two are alike. */
+  mayLearn(): boolean {
+    this.misses++;
+    return this.misses <= mostMisses || this.misses % 1024 === 0;
+  }
+
+  learn(texts: readonly PatternText<Meaning>[], found: Found): void {
+    if (this.learned++ === mostPatterns) [this.root, this.learned] = [new TextTree(), 1];
+    let tree = this.root;
+    let last: PatternStep<Meaning, Found> | undefined;
+    for (const { bytes, meaning } of texts) {
+      const text = new FixedText(bytes);
+      last = tree.get(text, () => new PatternStep(text, meaning));
+      tree = last.next;
+    }
+    if (last !== undefined) last.found = found;
+  }
+}
