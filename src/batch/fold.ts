@@ -1,4 +1,3 @@
-import { withValuesOf } from "../decode/overlay.ts";
 import type { Work } from "./work.ts";
 
 /** Work that may be written in any order, since it has one change for each key; deletes go first. */
@@ -125,22 +124,15 @@ function merge(first: Work, second: Work, written: bigint): Work | undefined {
     const replaces = newer.kind === "upsert" && !newer.plan.leavesColumns;
     if (!replaces && ordered) return undefined;
     // The row that it deletes may be there.
-    return { ...newer, isNew: false };
+    return newer.replacing();
   }
   if (older.plan !== newer.plan) return undefined;
   if (newer.kind === "upsert") return newer;
   // Between an older image that comes late and the newer change there may be others, which the row has.
-  return ordered && older.position > written ? overlayPartial(older, newer) : undefined;
+  return ordered && older.position > written ? newer.over(older) : undefined;
 }
 
 /** Half of a key change, which meets the other half in the read database. */
 function isLinked(work: Work): boolean {
   return work.kind === "moved" || work.change.newKey !== undefined;
-}
-
-function overlayPartial(older: Work, newer: Work): Work {
-  const image = withValuesOf(newer.image, newer.absent, older.image);
-  if (older.kind === "upsert") return { ...newer, kind: "upsert", image, absent: new Set() };
-  const absent = new Set([...newer.absent].filter((name) => older.absent.has(name)));
-  return { ...newer, image, absent };
 }

@@ -1,6 +1,8 @@
 import type { ShapePlan, WrittenColumn } from "../catalog/shape-plan.ts";
 import type { Change } from "../change/change.ts";
 import { memberName, members } from "../decode/json-scan.ts";
+import { withValuesOf } from "../decode/overlay.ts";
+import { bufferOf, type Span } from "../decode/span.ts";
 
 /**
  * What a change asks of the read database.
@@ -9,39 +11,105 @@ import { memberName, members } from "../decode/json-scan.ts";
  */
 export type WorkKind = "upsert" | "partial" | "moved" | "append" | "delete" | "truncate";
 
-export interface Work {
+interface WorkFields {
   readonly kind: WorkKind;
   readonly change: Change;
   readonly plan: ShapePlan;
-  /** The row's image; of a delete the key's object; of a truncate empty. */
-  readonly image: Buffer;
+  readonly absent: ReadonlySet<string>;
+  readonly isNew: boolean;
+  /** In place of the change's own; undefined: that. */
+  readonly overlaid: Buffer | undefined;
+}
+
+/** As a span it is the row's image; of a delete the key's object; of a truncate empty. */
+export class Work implements Span {
+  readonly kind: WorkKind;
+  /** The newest that is folded into this one. */
+  readonly change: Change;
+  readonly plan: ShapePlan;
   /** Names of the columns whose unchanged large values the image leaves out. */
   readonly absent: ReadonlySet<string>;
-  /** Position of the newest change folded into this one. */
-  readonly position: bigint;
   /** Nothing but a change that is sent again finds a row of its key. */
   readonly isNew: boolean;
+  private readonly overlaid: Buffer | undefined;
+
+  constructor(fields: WorkFields) {
+    this.kind = fields.kind;
+    this.change = fields.change;
+    this.plan = fields.plan;
+    this.absent = fields.absent;
+    this.isNew = fields.isNew;
+    this.overlaid = fields.overlaid;
+  }
+
+  get position(): bigint {
+    return this.change.position;
+  }
+
+  get bytes(): Buffer {
+    return this.overlaid ?? this.change.bytes;
+  }
+
+  get start(): number {
+    if (this.overlaid !== undefined) return 0;
+    return this.kind === "delete" ? this.change.keyStart : this.change.imageStart;
+  }
+
+  get end(): number {
+    if (this.overlaid !== undefined) return this.overlaid.length;
+    return this.kind === "delete" ? this.change.keyEnd : this.change.imageEnd;
+  }
+
+  get image(): Buffer {
+    return this.start < 0 ? empty : bufferOf(this);
+  }
+
+  /** A delete of the same key came before. */
+  replacing(): Work {
+    return this.with({ isNew: false });
+  }
+
+  /** With the values of the columns that it leaves out, but for those that the earlier image left out too. */
+  over(earlier: Work): Work {
+    const overlaid = withValuesOf(this.image, this.absent, earlier.image);
+    if (earlier.kind === "upsert") return this.with({ kind: "upsert", overlaid, absent: none });
+    return this.with({
+      overlaid,
+      absent: new Set([...this.absent].filter((name) => earlier.absent.has(name))),
+    });
+  }
+
+  private with(fields: Partial<WorkFields>): Work {
+    const { kind, change, plan, absent, isNew, overlaid } = this;
+    return new Work({ kind, change, plan, absent, isNew, overlaid, ...fields });
+  }
 }
 
 const none: ReadonlySet<string> = new Set();
 const empty = Buffer.alloc(0);
 
 export function workOf(change: Change, plan: ShapePlan): Work {
-  const isNew = (change.op === "c" || change.op === "r") && change.oldKey === undefined;
-  const base = { change, plan, position: change.position, absent: none, isNew };
-  if (change.op === "t") return { ...base, kind: "truncate", image: empty };
-  if (change.op === "d") return { ...base, kind: "delete", image: Buffer.from(change.key ?? "") };
-  const image = change.image ?? empty;
-  if (change.key === undefined) return { ...base, kind: "append", image };
-  const absent = absentColumns(change, plan, image);
-  if (absent.size === 0) return { ...base, kind: "upsert", image };
-  return { ...base, kind: change.oldKey === undefined ? "partial" : "moved", image, absent };
+  const { op, hasKey, oldKey } = change;
+  const isNew = (op === "c" || op === "r") && oldKey === undefined;
+  const absent = hasKey ? absentColumns(change, plan) : none;
+  return new Work({ kind: kindOf(change, absent), change, plan, absent, isNew, overlaid: undefined });
+}
+
+function kindOf({ op, hasKey, oldKey }: Change, absent: ReadonlySet<string>): WorkKind {
+  if (op === "t") return "truncate";
+  if (op === "d") return "delete";
+  if (!hasKey) return "append";
+  if (absent.size === 0) return "upsert";
+  return oldKey === undefined ? "partial" : "moved";
 }
 
 /** Inserts and snapshot reads always carry every value, unless they are the second half of a key change. */
-function absentColumns(change: Change, plan: ShapePlan, image: Buffer): ReadonlySet<string> {
-  const complete = change.op === "r" || (change.op === "c" && change.oldKey === undefined);
-  if (complete || !plan.placeholders.some((each) => image.includes(each))) return none;
+function absentColumns(change: Change, plan: ShapePlan): ReadonlySet<string> {
+  const { op, oldKey } = change;
+  const complete = op !== "u" && (op !== "c" || oldKey === undefined);
+  if (complete || plan.placeholders.length === 0) return none;
+  const image = change.image ?? empty;
+  if (!plan.placeholders.some((each) => image.includes(each))) return none;
   const columns = new Map<string, WrittenColumn>(plan.columns.map((column) => [column.name, column]));
   const absent = new Set<string>();
   for (const member of members(image)) {

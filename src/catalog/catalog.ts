@@ -1,9 +1,12 @@
 import type pg from "pg";
-import type { Change, TableName } from "../change/change.ts";
+import type { Change, ChangeForm, TableName } from "../change/change.ts";
 import { memberName, members } from "../decode/json-scan.ts";
 import { SluiceError } from "../errors/sluice-error.ts";
 import { changedTables, readTable, type ReadTable } from "./read-table.ts";
 import { planKey, planShape, requireKey, type ShapePlan } from "./shape-plan.ts";
+
+/** What a plan is made of. */
+type PlannedChange = Pick<Change, "form" | "key" | "image">;
 
 /**
  * What the read database's tables look like, read when first needed, again after `forget`, and after DDL that `refresh` has seen: a
@@ -17,40 +20,29 @@ export class Catalog {
     { readonly table: ReadTable; readonly plans: Map<string, ShapePlan> }
   >();
 
-  /** Changes come in runs of one kind. */
-  private last:
-    | (Pick<Change, "table" | "op" | "shape" | "keyShape"> & { readonly plan: ShapePlan })
-    | undefined;
+  /** The plans of changes that were met, found at once. */
+  private met = new WeakMap<ChangeForm, ShapePlan>();
 
   constructor(pool: pg.Pool) {
     this.pool = pool;
   }
 
   /** The plan of each change, in order. Throws TABLE_MISSING and what the plans throw, with `entryIndex` as place. */
-  async plan(change: Change): Promise<ShapePlan> {
-    const known = this.tables.get(change.table.id)?.plans.get(planKeyOf(change));
-    return known ?? (await this.makePlan(change));
+  async plan(change: PlannedChange): Promise<ShapePlan> {
+    return this.knownPlan(change) ?? (await this.makePlan(change));
   }
 
   /** The plan if it is known: what all but the first change of a shape need, without waiting. */
-  knownPlan(change: Change): ShapePlan | undefined {
-    const { last } = this;
-    if (
-      last?.table === change.table &&
-      last.op === change.op &&
-      last.shape === change.shape &&
-      last.keyShape === change.keyShape
-    )
-      return last.plan;
-    const plan = this.tables.get(change.table.id)?.plans.get(planKeyOf(change));
-    if (plan === undefined) return undefined;
-    const { table, op, shape, keyShape } = change;
-    this.last = { table, op, shape, keyShape, plan };
+  knownPlan({ form }: Pick<Change, "form">): ShapePlan | undefined {
+    const met = this.met.get(form);
+    if (met !== undefined) return met;
+    const plan = this.tables.get(form.table.id)?.plans.get(planKeyOf(form));
+    if (plan !== undefined) this.met.set(form, plan);
     return plan;
   }
 
   forget(): void {
-    this.last = undefined;
+    this.met = new WeakMap();
     this.tables.clear();
   }
 
@@ -66,16 +58,16 @@ export class Catalog {
     );
     for (const { id, table } of known) {
       if (!changed.has(table) || this.tables.get(id)?.table !== table) continue;
-      this.last = undefined;
+      this.met = new WeakMap();
       this.tables.delete(id);
     }
   }
 
-  private async makePlan(change: Change): Promise<ShapePlan> {
-    const entry = await this.table(change.table);
+  private async makePlan(change: PlannedChange): Promise<ShapePlan> {
+    const entry = await this.table(change.form.table);
     const keyNames = change.key === undefined ? undefined : namesOf(Buffer.from(change.key));
     const plan = makePlan(change, entry.table, keyNames);
-    entry.plans.set(planKeyOf(change), plan);
+    entry.plans.set(planKeyOf(change.form), plan);
     return plan;
   }
 
@@ -97,20 +89,24 @@ export class Catalog {
 }
 
 /** The key's names too: the primary may choose another key for the same columns. */
-function planKeyOf({ op, keyShape, shape }: Change): string {
+function planKeyOf({ op, keyShape, shape }: ChangeForm): string {
   return op === "t" ? "t" : `${op === "d" ? "d" : "i"}${keyShape} ${shape}`;
 }
 
-function makePlan(change: Change, table: ReadTable, keyNames: readonly string[] | undefined): ShapePlan {
-  if (change.op === "t") return planShape(table, []);
-  if (keyNames === undefined && (change.op === "d" || change.op === "u")) {
+function makePlan(
+  { form: { op }, image }: PlannedChange,
+  table: ReadTable,
+  keyNames: readonly string[] | undefined,
+): ShapePlan {
+  if (op === "t") return planShape(table, []);
+  if (keyNames === undefined && (op === "d" || op === "u")) {
     throw new SluiceError("TABLE_WITHOUT_KEY", `${table.name.id} has no key`, {
       place: { table: table.name.id },
     });
   }
-  if (change.op === "d") return planKey(table, keyNames ?? []);
+  if (op === "d") return planKey(table, keyNames ?? []);
   requireKey(table, keyNames);
-  return planShape(table, namesOf(change.image ?? Buffer.from("{}")));
+  return planShape(table, namesOf(image ?? Buffer.from("{}")));
 }
 
 function namesOf(object: Buffer): string[] {

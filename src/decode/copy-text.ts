@@ -1,5 +1,6 @@
 import { skipValue } from "./json-scan.ts";
 import { valueAfter } from "./member-gaps.ts";
+import type { Span } from "./span.ts";
 
 /**
  * Rows in the text format of PostgreSQL's COPY, made from images as they came. COPY hands each value to its type's own input function,
@@ -55,15 +56,16 @@ export interface CopyPlan {
  * Appends a row: the image's values by the plan's forms, then the position. False, with nothing appended, when a form refuses its
  * value. The image has the names that the plan was made for.
  */
-export function copyRow(image: Buffer, { forms, gaps }: CopyPlan, position: bigint, to: CopyText): boolean {
+export function copyRow(image: Span, { forms, gaps }: CopyPlan, position: bigint, to: CopyText): boolean {
+  const { bytes, start, end } = image;
   const begun = to.length;
   // Bytes grow by half when they become hexadecimal digits, numbers when they become moments; nothing else does.
-  to.reserve(2 * image.length + forms.length * longestMoment + longestPosition);
-  let at = 0;
+  to.reserve(2 * (end - start) + forms.length * longestMoment + longestPosition);
+  let at = start;
   for (let index = 0; index < forms.length; index++) {
     const form = forms[index];
-    const from = valueAfter(image, at, gaps[index] ?? 0);
-    at = form === undefined ? skipValue(image, from) : form(image, from, to);
+    const from = valueAfter(bytes, at, gaps[index] ?? 0);
+    at = form === undefined ? skipValue(bytes, from) : form(bytes, from, to);
     if (at < 0) {
       to.length = begun;
       return false;

@@ -1,17 +1,25 @@
-import { tableId, type Change, type Operation, type TableName } from "../change/change.ts";
+import {
+  Change,
+  tableId,
+  type ChangeForm,
+  type Commit,
+  type Operation,
+  type TableName,
+} from "../change/change.ts";
 import type { LogOrder } from "./log-order.ts";
 import { SluiceError } from "../errors/sluice-error.ts";
 import type { SkipReason } from "../observe/progress.ts";
-import type { Entry } from "./entry.ts";
+import type { Entries } from "./entries.ts";
 import { Envelope, scanEnvelope } from "./envelope.ts";
 import { isText } from "./json-scan.ts";
+import { Message, notDebezium } from "./message.ts";
 import type { Positions } from "./positions.ts";
 import { ShapePatterns } from "./shape-pattern.ts";
 import { scanUsualEnvelope } from "./usual-envelope.ts";
 
 /** A chunk of entries, decoded up to the first one that cannot be. */
 export interface DecodedChunk {
-  readonly entries: readonly Entry[];
+  readonly entries: Entries;
   readonly changes: readonly Change[];
   readonly skips: readonly Skip[];
   /** Why the entry at `entries.length` was not decoded; the entries before it are good. */
@@ -29,8 +37,8 @@ export interface DecodeOptions {
   /** What Debezium writes for an absent key or value. */
   readonly nullKey: string;
   readonly includes: (schema: string, table: string) => boolean;
-  /** What is added to the position of an entry's change; it never falls from one entry to a later one. */
-  readonly base: (entryId: string) => bigint;
+  /** What is added to the position of an entry's change; it never falls from one entry to a later one. Undefined: nothing, to any. */
+  readonly base: ((entryId: string) => bigint) | undefined;
   /** Gives the shard's changes their positions. */
   readonly positions: Positions;
   /** Refuses a change that cannot come from the same log as those before it. */
@@ -43,97 +51,104 @@ export interface DecodeOptions {
  */
 export class Decoder {
   private readonly options: DecodeOptions;
-  private readonly tables = new Map<string, DecodedTable>();
+  private readonly tables = new Map<string, Map<string, DecodedTable>>();
   private last: DecodedTable | undefined;
+  private commit: Commit = { lsn: 0, atMs: 0 };
+  // Of the entry at hand; decoding is synchronous.
+  private readonly message = new Message();
   private readonly envelope = new Envelope();
 
   constructor(options: DecodeOptions) {
     this.options = options;
   }
 
-  decode(entries: readonly Entry[]): DecodedChunk {
+  decode(entries: Entries): DecodedChunk {
     const changes: Change[] = [];
     const skips: Skip[] = [];
     const { order } = this.options;
     for (let index = 0; index < entries.length; index++) {
-      const entry = entries[index];
-      if (entry === undefined) break;
       try {
-        const result = this.decodeEntry(entry, index);
+        const result = this.decodeEntry(entries, index);
         if (typeof result === "string") skips.push({ entryIndex: index, reason: result });
         else {
           order?.admit(result);
           changes.push(result);
         }
       } catch (error) {
-        const failure = asFailure(error).at({ stream: this.options.stream, entryId: entry.id });
-        return { entries: entries.slice(0, index), changes, skips, failure };
+        const place = { stream: this.options.stream, entryId: entries.idOf(index) };
+        return { entries: entries.slice(0, index), changes, skips, failure: asFailure(error).at(place) };
       }
     }
     return { entries, changes, skips, failure: undefined };
   }
 
-  private decodeEntry(entry: Entry, entryIndex: number): Change | SkipReason {
-    const { buffer } = entry;
-    const parts = messageParts(entry);
-    const { value } = parts;
-    if (isPlaceholder(buffer, value, this.options.nullKey)) return "tombstone";
-    const { envelope } = this;
-    if (!scanUsualEnvelope(buffer, value.start, value.end, envelope))
-      scanEnvelope(buffer, value.start, value.end, envelope);
+  private decodeEntry(entries: Entries, index: number): Change | SkipReason {
+    const { message, envelope } = this;
+    const { buffer } = entries;
+    message.read(entries, index);
+    const { valueStart, valueEnd } = message;
+    if (isText(buffer, valueStart, valueEnd, this.options.nullKey)) return "tombstone";
+    if (!scanUsualEnvelope(buffer, valueStart, valueEnd, envelope))
+      scanEnvelope(buffer, valueStart, valueEnd, envelope);
     if (envelope.op === "m") return "logical-message";
     if (!envelope.hasSource) return rejectForeign(envelope);
     const table = this.table(envelope);
-    return table.included ? this.changeOf(entry, entryIndex, parts, envelope, table.name) : "table-excluded";
+    return table.included ? this.changeOf(entries, index, table) : "table-excluded";
   }
 
-  private changeOf(
-    { buffer, id }: Entry,
-    entryIndex: number,
-    { key, newKey, oldKey }: MessageParts,
-    envelope: Envelope,
-    table: TableName,
-  ): Change {
-    const { nullKey, positions } = this.options;
-    if (envelope.position === undefined)
-      throw new SluiceError("POSITION_MISSING", "the change has no position", { place: { table: table.id } });
-    const keyed = !isPlaceholder(buffer, key, nullKey);
+  /** Of what message and envelope say. */
+  private changeOf(entries: Entries, entryIndex: number, table: DecodedTable): Change {
+    const { message, envelope } = this;
+    const { nullKey, positions, base: baseOf } = this.options;
+    const { buffer } = entries;
+    const { keyStart, keyEnd, link } = message;
+    const found = envelope.position;
+    if (found === undefined)
+      throw new SluiceError("POSITION_MISSING", "the change has no position", {
+        place: { table: table.name.id },
+      });
     const op = operation(envelope);
-    if (keyed) keyShapes.scan(buffer, key.start);
-    const keyShape = keyed ? keyShapes.shape : 0;
-    const base = this.options.base(id);
-    const logged = base === 0n ? envelope.position : base + envelope.position;
+    const hasImage = op !== "d" && op !== "t";
+    if (hasImage && envelope.afterStart < 0) throw notDebezium("the envelope has no `after`");
+    const hasKey = !isText(buffer, keyStart, keyEnd, nullKey);
+    if (hasKey) keyShapes.scan(buffer, keyStart);
+    const keyShape = hasKey ? keyShapes.shape : 0;
+    const base = baseOf?.(entries.idOf(entryIndex)) ?? 0n;
+    const logged = base === 0n ? found : base + found;
     const committed = envelope.commitLsn === undefined ? undefined : envelope.commitLsn + Number(base);
     const position = positions.of(op, logged, committed);
-    return {
-      op,
-      table,
+    const commitLsn = committed ?? (position === logged ? Number(logged) : positions.snapshotLsn);
+    return new Change({
+      form: formOf(table, op, op === "d" && hasKey ? keyShape : envelope.shape, keyShape),
       entryIndex,
-      key: keyed ? textOf(buffer, key) : undefined,
-      image: op === "d" || op === "t" ? undefined : image(buffer, envelope),
-      shape: op === "d" && keyed ? keyShape : envelope.shape,
-      keyShape,
+      bytes: buffer,
+      keyStart: hasKey ? keyStart : -1,
+      keyEnd: hasKey ? keyEnd : -1,
+      imageStart: hasImage ? envelope.afterStart : -1,
+      imageEnd: hasImage ? envelope.afterEnd : -1,
       position,
       logged,
-      commitLsn: committed ?? (position === logged ? Number(logged) : positions.snapshotLsn),
-      committedAtMs: envelope.committedAtMs,
-      newKey: newKey && textOf(buffer, newKey),
-      oldKey: oldKey && textOf(buffer, oldKey),
-    };
+      commit: this.commitOf(commitLsn, envelope.committedAtMs),
+      link,
+    });
   }
 
-  private table(envelope: Envelope): DecodedTable {
+  private commitOf(lsn: number, atMs: number): Commit {
+    if (lsn !== this.commit.lsn || atMs !== this.commit.atMs) this.commit = { lsn, atMs };
+    return this.commit;
+  }
+
+  private table({ schema, table }: Envelope): DecodedTable {
     const { last } = this;
-    if (last?.name.table === envelope.table && last.name.schema === envelope.schema) return last;
-    const id = tableId(envelope.schema, envelope.table);
-    const known = this.tables.get(id);
-    if (known !== undefined) return (this.last = known);
-    const table = {
-      name: { schema: envelope.schema, table: envelope.table, id },
-      included: this.options.includes(envelope.schema, envelope.table),
-    };
-    this.tables.set(id, table);
-    return (this.last = table);
+    if (last?.name.table === table && last.name.schema === schema) return last;
+    let ofSchema = this.tables.get(schema);
+    if (ofSchema === undefined) this.tables.set(schema, (ofSchema = new Map()));
+    let known = ofSchema.get(table);
+    if (known === undefined) {
+      const name = { schema, table, id: tableId(schema, table) };
+      ofSchema.set(table, (known = { name, included: this.options.includes(schema, table), forms: [] }));
+    }
+    return (this.last = known);
   }
 }
 
@@ -143,48 +158,16 @@ const keyShapes = new ShapePatterns();
 interface DecodedTable {
   readonly name: TableName;
   readonly included: boolean;
+  /** The newest first. */
+  readonly forms: ChangeForm[];
 }
 
-interface Span {
-  readonly start: number;
-  readonly end: number;
-}
-
-interface MessageParts {
-  readonly key: Span;
-  readonly value: Span;
-  readonly newKey?: Span | undefined;
-  readonly oldKey?: Span | undefined;
-}
-
-/** Extended format: fields `key`, `value` and headers in upper case. Compact: one field, its name the key. */
-function messageParts({ buffer, spans }: Entry): MessageParts {
-  if (spans.length < 4) throw notDebezium("the entry has no fields");
-  if (spans.length === 4) return { key: spanAt(spans, 0), value: spanAt(spans, 2) };
-  // Nearly every entry has these two fields in this order and no header.
-  if (spans.length === 8 && isName(buffer, spans, 0, "key") && isName(buffer, spans, 4, "value")) {
-    return { key: spanAt(spans, 2), value: spanAt(spans, 6) };
-  }
-  const parts = new Map<string, Span>();
-  for (let index = 0; index + 3 < spans.length; index += 4) {
-    parts.set(textOf(buffer, spanAt(spans, index)), spanAt(spans, index + 2));
-  }
-  const [key, value] = [parts.get("key"), parts.get("value")];
-  if (key === undefined || value === undefined)
-    throw notDebezium("the entry lacks the field `key` or `value`");
-  return { key, value, newKey: parts.get("__DEBEZIUM.NEWKEY"), oldKey: parts.get("__DEBEZIUM.OLDKEY") };
-}
-
-function spanAt(spans: readonly number[], index: number): Span {
-  return { start: spans[index] ?? 0, end: spans[index + 1] ?? 0 };
-}
-
-function isName(buffer: Buffer, spans: readonly number[], index: number, name: string): boolean {
-  return isText(buffer, spans[index] ?? 0, spans[index + 1] ?? 0, name);
-}
-
-function textOf(buffer: Buffer, span: Span): string {
-  return buffer.toString("utf8", span.start, span.end);
+function formOf({ name, forms }: DecodedTable, op: Operation, shape: number, keyShape: number): ChangeForm {
+  for (const form of forms)
+    if (form.op === op && form.shape === shape && form.keyShape === keyShape) return form;
+  const form = { op, table: name, shape, keyShape };
+  forms.unshift(form);
+  return form;
 }
 
 function operation(envelope: Envelope): Operation {
@@ -200,22 +183,9 @@ function operation(envelope: Envelope): Operation {
   }
 }
 
-function image(buffer: Buffer, envelope: Envelope): Buffer {
-  if (envelope.afterStart < 0) throw notDebezium("the envelope has no `after`");
-  return buffer.subarray(envelope.afterStart, envelope.afterEnd);
-}
-
-function isPlaceholder(buffer: Buffer, { start, end }: Span, placeholder: string): boolean {
-  return isText(buffer, start, end, placeholder);
-}
-
 function rejectForeign(envelope: Envelope): never {
   if (envelope.hasSchema) throw new SluiceError("ENTRY_WITH_SCHEMA", "the entry carries its schema");
   throw notDebezium("the value has no source block");
-}
-
-function notDebezium(message: string, cause?: unknown): SluiceError {
-  return new SluiceError("ENTRY_NOT_DEBEZIUM", message, { cause });
 }
 
 function asFailure(error: unknown): SluiceError {

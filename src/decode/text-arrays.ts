@@ -1,5 +1,6 @@
 import { skipValue } from "./json-scan.ts";
 import { valueAfter } from "./member-gaps.ts";
+import type { Span } from "./span.ts";
 
 /** How columns are made of images: by their members, in their order. */
 export interface ColumnsPlan {
@@ -27,14 +28,14 @@ export class TextArrays {
   private readonly arrays: TextArray[] = [];
 
   /** Undefined when a string is no text for PostgreSQL, which then says so by itself. Written over by the next call. */
-  of(images: readonly Buffer[], { taken, gaps }: ColumnsPlan): readonly Buffer[] | undefined {
+  of(images: readonly Span[], { taken, gaps }: ColumnsPlan): readonly Buffer[] | undefined {
     const arrays = taken.map((is, index) => (is ? this.emptied(index) : undefined));
-    for (const image of images) {
-      let at = 0;
+    for (const { bytes, start } of images) {
+      let at = start;
       for (let index = 0; index < arrays.length; index++) {
-        const from = valueAfter(image, at, gaps[index] ?? 0);
+        const from = valueAfter(bytes, at, gaps[index] ?? 0);
         const array = arrays[index];
-        at = array === undefined ? skipValue(image, from) : array.append(image, from);
+        at = array === undefined ? skipValue(bytes, from) : array.append(bytes, from);
         if (at < 0) return undefined;
       }
     }

@@ -2,6 +2,7 @@ import type pg from "pg";
 import { compareEntryIds } from "../change/entry-id.ts";
 import { SluiceError } from "../errors/sluice-error.ts";
 import { classify } from "../sink/classify.ts";
+import type { DecodeOptions } from "../decode/decode-chunk.ts";
 import { baseOf, DecisionStore } from "../sink/decision-store.ts";
 import { requireSchema } from "../sink/migrations.ts";
 import { ReplayStore } from "../sink/replay-store.ts";
@@ -15,7 +16,7 @@ export interface PreparedRange extends ReplayedRange {
   readonly gap: RangeGap | undefined;
   /** The stream was there at the start, or before. */
   readonly existed: boolean;
-  readonly base: (entryId: string) => bigint;
+  readonly base: DecodeOptions["base"];
   /** Highest position of a snapshot's row that the shard has applied. */
   readonly snapshotPosition: bigint;
   /** What of it there is begins here at the earliest; for the progress. */

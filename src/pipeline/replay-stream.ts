@@ -3,7 +3,7 @@ import { Catalog } from "../catalog/catalog.ts";
 import { tableFilter } from "../catalog/table-filter.ts";
 import { compareEntryIds } from "../change/entry-id.ts";
 import { Decoder } from "../decode/decode-chunk.ts";
-import type { Entry } from "../decode/entry.ts";
+import type { Entries } from "../decode/entries.ts";
 import { Positions } from "../decode/positions.ts";
 import { SluiceError } from "../errors/sluice-error.ts";
 import { classify } from "../sink/classify.ts";
@@ -147,18 +147,18 @@ class StreamRun {
   }
 
   /** An entry that cannot be decoded is left out; the decoder goes on behind it. */
-  private async apply(entries: readonly Entry[], decoder: Decoder, writer: ReplayWriter): Promise<void> {
+  private async apply(entries: Entries, decoder: Decoder, writer: ReplayWriter): Promise<void> {
     for (let rest = entries; rest.length > 0;) {
       const chunk = decoder.decode(rest);
       const good = chunk.entries.length;
       await writer.write(chunk);
-      const bad = rest[good];
-      if (bad !== undefined && chunk.failure !== undefined) this.tally.leaveOut(bad.id, chunk.failure);
-      this.tally.read(good + (bad === undefined ? 0 : 1), chunk.skips);
-      this.done += good + (bad === undefined ? 0 : 1);
-      rest = rest.slice(good + 1);
+      if (chunk.failure !== undefined) this.tally.leaveOut(rest.idOf(good), chunk.failure);
+      const read = Math.min(good + 1, rest.length);
+      this.tally.read(read, chunk.skips);
+      this.done += read;
+      rest = rest.slice(read);
     }
-    const id = entries.at(-1)?.id;
+    const id = entries.lastId;
     if (id === undefined) return;
     this.lastId = id;
     const { stream, begin, to } = this.range;

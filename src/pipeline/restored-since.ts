@@ -49,9 +49,10 @@ async function newestFormer(
   const positions = Positions.ofReplay(0n);
   const decoder = new Decoder({ stream, nullKey, includes: () => true, base, positions });
   for await (const entry of entriesBackwards(redis, stream, stop.entryId)) {
-    if (compareEntryIds(entry.id, known) <= 0) return known;
-    const [change] = decoder.decode([entry]).changes;
-    if (change !== undefined && !isRestored(change, stop)) return entry.id;
+    const id = entry.idOf(0);
+    if (compareEntryIds(id, known) <= 0) return known;
+    const [change] = decoder.decode(entry).changes;
+    if (change !== undefined && !isRestored(change, stop)) return id;
   }
   return known;
 }

@@ -1,6 +1,5 @@
 import { countByTable } from "../change/count-changes.ts";
 import type { DecodedChunk, Decoder } from "../decode/decode-chunk.ts";
-import type { Entry } from "../decode/entry.ts";
 import type { ProgressListener } from "../observe/progress.ts";
 import type { Applier } from "../sink/applier.ts";
 import type { ShardReader } from "../source/shard-reader.ts";
@@ -25,9 +24,9 @@ const worthReadingAhead = 128;
  */
 export async function runShardLoop(loop: ShardLoop): Promise<void> {
   const { reader, applier, stopping } = loop;
-  let chunk = await readAndDecode(loop, { wait: true });
+  let chunk: DecodedChunk | undefined;
   while (!stopping.aborted) {
-    if (isEmpty(chunk)) {
+    if (chunk === undefined || isEmpty(chunk)) {
       chunk = await readAndDecode(loop, { wait: true });
       continue;
     }
@@ -36,12 +35,10 @@ export async function runShardLoop(loop: ShardLoop): Promise<void> {
     const ahead = chunk.entries.length < worthReadingAhead ? undefined : readAhead(loop, begun, applying);
     await applying;
     reader.settle(chunk.entries);
-    loop.progress.entriesSettled(loop.stream, chunk.entries.length, bytesOf(chunk.entries));
-    chunk = (await ahead) ?? nothing;
+    loop.progress.entriesSettled(loop.stream, chunk.entries.length, chunk.entries.bytesOf());
+    chunk = await ahead;
   }
 }
-
-const nothing: DecodedChunk = { entries: [], changes: [], skips: [], failure: undefined };
 
 /** Only shards whose turn has come read ahead: with many shards most chunks wait for it (I9). */
 function readAhead(
@@ -57,7 +54,7 @@ function readAhead(
 
 async function readAndDecode(loop: ShardLoop, options: { readonly wait: boolean }): Promise<DecodedChunk> {
   const entries = await loop.reader.read(options);
-  if (entries.length > 0) loop.progress.entriesRead(loop.stream, entries.length, bytesOf(entries));
+  if (entries.length > 0) loop.progress.entriesRead(loop.stream, entries.length, entries.bytesOf());
   const chunk = loop.decoder.decode(entries);
   if (chunk.changes.length > 0) loop.progress.changesDecoded(countByTable(chunk.changes));
   return chunk;
@@ -65,8 +62,4 @@ async function readAndDecode(loop: ShardLoop, options: { readonly wait: boolean 
 
 function isEmpty(chunk: DecodedChunk): boolean {
   return chunk.entries.length === 0 && chunk.failure === undefined;
-}
-
-function bytesOf(entries: readonly Entry[]): number {
-  return entries.reduce((sum, entry) => sum + entry.bytes, 0);
 }

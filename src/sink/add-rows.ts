@@ -2,6 +2,7 @@ import type { Segment } from "../batch/fold.ts";
 import type { Work } from "../batch/work.ts";
 import { fixedColumns } from "../catalog/shape-plan.ts";
 import { CopyText } from "../decode/copy-text.ts";
+import { spanOf } from "../decode/span.ts";
 import { TextArrays } from "../decode/text-arrays.ts";
 import { copyStep, type CopyTrials } from "./copy-inserts.ts";
 import type { Parameter } from "./message-writer.ts";
@@ -171,7 +172,7 @@ class Adding {
       : sqlOf(plan, "upsert undeleted", () => upsertUndeletedSql(plan));
     const insert = { text, values: [...values, positions(work), keyList, table] };
     this.addGuarded(work.length, this.sequence.add(insert));
-    const keyObjects = jsonArray(keyTexts.map((key) => Buffer.from(key)));
+    const keyObjects = jsonArray(keyTexts.map((key) => spanOf(Buffer.from(key))));
     const remove = sqlOf(plan, "buried", () => removeBuriedSql(plan));
     this.removed.push(this.sequence.add({ text: remove, values: [keyObjects, keyList, table] }));
   }
@@ -182,12 +183,7 @@ function imagesOf({ plan, work }: Group): {
   readonly values: readonly Parameter[];
   readonly inArrays: boolean;
 } {
-  const columns =
-    plan.arrays &&
-    arrays.of(
-      work.map(({ image }) => image),
-      plan.arrays,
-    );
+  const columns = plan.arrays && arrays.of(work, plan.arrays);
   return columns === undefined
     ? { values: [images(work)], inArrays: false }
     : { values: columns, inArrays: true };

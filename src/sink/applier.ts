@@ -101,7 +101,7 @@ export class Applier {
           }
         : classify(error);
     const change = index === undefined ? undefined : chunk.changes.find((each) => each.entryIndex === index);
-    const entryId = index === undefined ? undefined : chunk.entries[index]?.id;
+    const entryId = index === undefined ? undefined : chunk.entries.idOf(index);
     const place = {
       stream,
       ...(entryId === undefined ? {} : { entryId }),
@@ -117,7 +117,7 @@ export class Applier {
     const changes = chunk.changes.filter(({ entryIndex }) => entryIndex >= from && entryIndex < to);
     const next = this.checkpointAt(chunk, from, to);
     const done = batchSummary(changes, to - from);
-    const bytes = bytesOf(chunk, range);
+    const bytes = chunk.entries.bytesOf(from, to);
     let folded: Folded = { segments: [], folded: new Map() };
     const { stale, seconds } = await committer.commit({
       ...{ stream: lease.stream, entries: to - from, bytes, begun: this.begun },
@@ -159,16 +159,8 @@ export class Applier {
   }
 
   private checkpointAt(chunk: DecodedChunk, from: number, to: number): Checkpoint {
-    const id = chunk.entries[to - 1]?.id;
-    if (id === undefined) throw new SluiceError("INTERNAL", "the batch is outside its chunk");
-    return { id, entries: this.current.entries + BigInt(to - from) };
+    return { id: chunk.entries.idOf(to - 1), entries: this.current.entries + BigInt(to - from) };
   }
-}
-
-function bytesOf({ entries }: DecodedChunk, { from, to }: Range): number {
-  let bytes = 0;
-  for (let index = from; index < to; index++) bytes += entries[index]?.bytes ?? 0;
-  return bytes;
 }
 
 function countSkips(

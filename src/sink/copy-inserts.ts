@@ -32,7 +32,7 @@ export class CopyTrials {
   write(plan: ShapePlan, work: readonly Work[], text: CopyText): boolean {
     if (plan.copy === undefined || work.length < fewestRows || this.rest(plan.table.name.id)) return false;
     text.length = 0;
-    for (const { image, position } of work) if (!copyRow(image, plan.copy, position, text)) return false;
+    for (const each of work) if (!copyRow(each, plan.copy, each.position, text)) return false;
     return true;
   }
 

@@ -247,8 +247,8 @@ function movedOn(stream: string): SluiceError {
 }
 
 /** What is added to the positions of the entries of a shard. */
-export function baseOf(bases: readonly PositionBase[]): (entryId: string) => bigint {
-  if (bases.length === 0) return () => 0n;
+export function baseOf(bases: readonly PositionBase[]): ((entryId: string) => bigint) | undefined {
+  if (bases.length === 0) return undefined;
   return (entryId) => {
     let highest = 0n;
     for (const { fromEntry, base } of bases)

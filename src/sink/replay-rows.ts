@@ -2,6 +2,7 @@ import type pg from "pg";
 import type { Segment } from "../batch/fold.ts";
 import type { Work } from "../batch/work.ts";
 import { planKey, type ShapePlan } from "../catalog/shape-plan.ts";
+import { spanOf } from "../decode/span.ts";
 import { SluiceError } from "../errors/sluice-error.ts";
 import { removeBuriedSql } from "./statements/buried-rows.ts";
 import { passingRowsSql, type PassingRows } from "./statements/passing-rows.ts";
@@ -202,7 +203,7 @@ function tableOf(works: readonly Work[]): string {
 }
 
 function keyObjects(works: readonly Work[]): Buffer {
-  return jsonArray(works.map(({ change }) => Buffer.from(change.key ?? "{}")));
+  return jsonArray(works.map(({ change }) => spanOf(Buffer.from(change.key ?? "{}"))));
 }
 
 function keys(works: readonly Work[]): string[] {

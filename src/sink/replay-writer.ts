@@ -3,7 +3,7 @@ import { fold, type Segment } from "../batch/fold.ts";
 import { workOf, type Work } from "../batch/work.ts";
 import type { Catalog } from "../catalog/catalog.ts";
 import type { ShapePlan } from "../catalog/shape-plan.ts";
-import type { Change } from "../change/change.ts";
+import type { Change, ChangeForm } from "../change/change.ts";
 import type { DecodedChunk } from "../decode/decode-chunk.ts";
 import { SluiceError } from "../errors/sluice-error.ts";
 import { classify } from "./classify.ts";
@@ -33,7 +33,7 @@ export class ReplayWriter {
 
   /** Throws Interrupted when it is to stop while the read database does not answer. */
   async write(chunk: Pick<DecodedChunk, "entries" | "changes">): Promise<void> {
-    const idOf = (change: Change): string => chunk.entries[change.entryIndex]?.id ?? "";
+    const idOf = (change: Change): string => chunk.entries.idOf(change.entryIndex);
     await this.writeRange(chunk.changes, idOf, true);
   }
 
@@ -113,11 +113,10 @@ export class ReplayWriter {
   ): Promise<{ readonly works: readonly Work[]; readonly leftOut: Outcome["leftOut"] }> {
     const works: Work[] = [];
     const leftOut: Outcome["leftOut"][number][] = [];
-    const refused = new Map<string, SluiceError>();
+    const refused = new Map<ChangeForm, SluiceError>();
     for (const change of changes) {
-      const shape = `${change.op === "d" || change.op === "t" ? change.op : "i"} ${change.keyShape} ${change.shape} ${change.table.id}`;
-      const plan = refused.get(shape) ?? (await this.planOf(change));
-      if (plan instanceof SluiceError) refused.set(shape, plan);
+      const plan = refused.get(change.form) ?? (await this.planOf(change));
+      if (plan instanceof SluiceError) refused.set(change.form, plan);
       if (plan instanceof SluiceError) leftOut.push({ change, error: plan });
       else if (change.key === undefined && change.op !== "t")
         leftOut.push({ change, error: keyless(change) });

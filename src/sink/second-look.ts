@@ -1,8 +1,9 @@
 import type pg from "pg";
 import type { Catalog } from "../catalog/catalog.ts";
 import type { ShapePlan } from "../catalog/shape-plan.ts";
-import { parseTableId, type Change } from "../change/change.ts";
+import { parseTableId } from "../change/change.ts";
 import { scanShape } from "../decode/envelope.ts";
+import { spanOf } from "../decode/span.ts";
 import { SluiceError } from "../errors/sluice-error.ts";
 import { jsonArray } from "./statements/rows.ts";
 import { deleteAgainSql } from "./statements/write-rows.ts";
@@ -156,24 +157,11 @@ export class SecondLook {
   }
 
   /** Undefined when there is no such table any more, and so no row. */
-  private async plan({ table, key, position }: MissedDelete): Promise<ShapePlan | undefined> {
+  private async plan({ table, key }: MissedDelete): Promise<ShapePlan | undefined> {
     const { shape } = scanShape(Buffer.from(key), 0);
-    const change: Change = {
-      op: "d",
-      table: parseTableId(table),
-      entryIndex: 0,
-      key,
-      image: undefined,
-      ...{ shape, keyShape: shape },
-      position: BigInt(position),
-      logged: BigInt(position),
-      commitLsn: 0,
-      committedAtMs: 0,
-      newKey: undefined,
-      oldKey: undefined,
-    };
+    const form = { op: "d", table: parseTableId(table), shape, keyShape: shape } as const;
     try {
-      return await this.catalog.plan(change);
+      return await this.catalog.plan({ form, key, image: undefined });
     } catch (error) {
       if (error instanceof SluiceError) return undefined;
       throw error;
@@ -186,7 +174,7 @@ async function deletePlanned(
   plan: ShapePlan,
   deletes: readonly MissedDelete[],
 ): Promise<number> {
-  const keys = jsonArray(deletes.map(({ key }) => Buffer.from(key)));
+  const keys = jsonArray(deletes.map(({ key }) => spanOf(Buffer.from(key))));
   const positions = `{${deletes.map(({ position }) => position).join(",")}}`;
   return (await client.query(deleteAgainSql(plan), [keys, positions])).rowCount ?? 0;
 }

@@ -2,6 +2,7 @@ import type pg from "pg";
 import type { Work } from "../batch/work.ts";
 import type { ShapePlan } from "../catalog/shape-plan.ts";
 import { withNulls } from "../decode/overlay.ts";
+import { spanOf } from "../decode/span.ts";
 import { jsonArray } from "./statements/rows.ts";
 import { deleteSql, moveAwaySql } from "./statements/write-rows.ts";
 import type { Group } from "./work-groups.ts";
@@ -9,11 +10,11 @@ import type { Group } from "./work-groups.ts";
 /* What work becomes as parameters of statements. */
 
 export function images(work: readonly Work[]): Buffer {
-  return jsonArray(work.map((each) => each.image));
+  return jsonArray(work);
 }
 
 export function imagesWithNulls(work: readonly Work[]): Buffer {
-  return jsonArray(work.map((each) => withNulls(each.image, each.absent)));
+  return jsonArray(work.map((each) => spanOf(withNulls(each.image, each.absent))));
 }
 
 /** A bigint[] as PostgreSQL writes it; the driver would look at each element by itself. */

@@ -2,6 +2,7 @@ import type pg from "pg";
 import type { Segment } from "../batch/fold.ts";
 import type { Work } from "../batch/work.ts";
 import { fixedColumns, type ShapePlan } from "../catalog/shape-plan.ts";
+import { spanOf } from "../decode/span.ts";
 import { SluiceError } from "../errors/sluice-error.ts";
 import { removeBuriedSql } from "./statements/buried-rows.ts";
 import { changedIdentitySql } from "./statements/changed-identity.ts";
@@ -135,7 +136,7 @@ async function writeUnburied(
   insert: pg.QueryConfig,
 ): Promise<number> {
   const keyList = keys(work);
-  const keyObjects = jsonArray(keyList.map((key) => Buffer.from(key)));
+  const keyObjects = jsonArray(keyList.map((key) => spanOf(Buffer.from(key))));
   const values = [keyObjects, keyList, plan.table.name.id];
   // Made before anything is sent: a promise that nobody waits for would end the process if it fails.
   const remove = queryOf(plan, "buried", () => removeBuriedSql(plan), values);

@@ -1,8 +1,9 @@
 import type { Redis } from "ioredis";
 import { BufferPool } from "./buffer-pool.ts";
-import type { Entry } from "../decode/entry.ts";
+import { entriesOf, type Entries } from "../decode/entries.ts";
 import { SluiceError } from "../errors/sluice-error.ts";
 import { openRedis, redisUnavailable } from "./connect.ts";
+import { readEntries } from "./read-entries.ts";
 import { ReadSize } from "./read-size.ts";
 import { trimmedStart } from "./entry-range.ts";
 import { command, ReplyChannel } from "./reply-channel.ts";
@@ -27,7 +28,7 @@ export interface RangeReaderOptions {
 
 export interface RangeChunk {
   /** In order; empty at the range's end. */
-  readonly entries: readonly Entry[];
+  readonly entries: Entries;
   /** Entries from some place on were, or may have been, removed before they were read. */
   readonly gap: RangeGap | undefined;
 }
@@ -68,7 +69,7 @@ export class RangeReader {
   }
 
   async read(): Promise<RangeChunk> {
-    if (this.ended) return { entries: [], gap: undefined };
+    if (this.ended) return { entries: entriesOf([]), gap: undefined };
     const { stream, to } = this.options;
     const count = this.size.next;
     try {
@@ -77,8 +78,11 @@ export class RangeReader {
       const looks = !this.begun && !this.expected;
       const also = looks ? command("XINFO", "STREAM", stream) : "";
       const replies = new ReplyCursor(await this.channel.exchange(asked + also, looks ? 2 : 1, answerMs));
-      const found = entriesOf(replies);
-      const gap = looks ? this.gapAtStart(found[0]?.id, extentIn(replies)) : this.gapBefore(found[0]?.id);
+      const refusal = replies.error();
+      if (refusal !== undefined) throw refused(refusal);
+      const found = readEntries(replies);
+      const first = found.length === 0 ? undefined : found.idOf(0);
+      const gap = looks ? this.gapAtStart(first, extentIn(replies)) : this.gapBefore(first);
       return this.take(found, count, gap);
     } catch (error) {
       this.close();
@@ -103,16 +107,13 @@ export class RangeReader {
     return trimmed && { missing: from, firstLeft };
   }
 
-  private take(found: readonly Entry[], count: number, gap: RangeGap | undefined): RangeChunk {
-    const following = found[count];
-    this.size.learn(
-      found.length,
-      found.reduce((sum, { bytes }) => sum + bytes, 0),
-    );
+  private take(found: Entries, count: number, gap: RangeGap | undefined): RangeChunk {
+    this.size.learn(found.length, found.bytesOf());
     this.begun = true;
-    this.expected = following !== undefined;
-    this.ended = following === undefined;
-    this.next = following?.id ?? this.next;
+    this.expected = found.length > count;
+    this.ended = !this.expected;
+    if (this.ended) return { entries: found, gap };
+    this.next = found.idOf(count);
     return { entries: found.slice(0, count), gap };
   }
 
@@ -156,28 +157,4 @@ function extentIn(replies: ReplyCursor): StreamExtent | undefined {
 
 function refused(text: string): SluiceError {
   return new SluiceError("REDIS_REPLY", `Redis answered: ${text}`);
-}
-
-/** `[[id, [name, value, …]], …]` */
-function entriesOf(reply: ReplyCursor): Entry[] {
-  const text = reply.error();
-  if (text !== undefined) throw refused(text);
-  const count = reply.array();
-  const { bytes: buffer } = reply;
-  const entries: Entry[] = [];
-  for (let index = 0; index < count; index++) {
-    reply.array();
-    reply.bulk();
-    const id = buffer.toString("latin1", reply.start, reply.end);
-    const fields = reply.array();
-    const spans: number[] = [];
-    let bytes = 0;
-    for (let field = 0; field < fields; field++) {
-      reply.bulk();
-      spans.push(reply.start, reply.end);
-      bytes += reply.end - reply.start;
-    }
-    entries.push({ id, buffer, spans, bytes });
-  }
-  return entries;
 }

@@ -1,11 +1,12 @@
 import type { Redis } from "ioredis";
 import { firstEntryId } from "../change/entry-id.ts";
-import type { Entry } from "../decode/entry.ts";
+import { entriesOf, type Entries } from "../decode/entries.ts";
 import { SluiceError } from "../errors/sluice-error.ts";
 import type { BufferPool } from "./buffer-pool.ts";
 import { listOf, pairs } from "./ask.ts";
 import { openRedis, redisUnavailable } from "./connect.ts";
 import { PlaceCheck, type ReadPlace } from "./place-check.ts";
+import { readEntries } from "./read-entries.ts";
 import { fewestEntries, ReadSize } from "./read-size.ts";
 import { command, ReplyChannel } from "./reply-channel.ts";
 import { ReplyCursor } from "./reply-scanner.ts";
@@ -163,7 +164,7 @@ export class ShardReader {
   }
 
   /** The next entries in order; empty when there are none, after waiting if `wait`. Tells the group first what was settled. */
-  async read(options: { readonly wait: boolean }): Promise<Entry[]> {
+  async read(options: { readonly wait: boolean }): Promise<Entries> {
     const { stream, blockMs } = this.options;
     const block = options.wait ? ["BLOCK", blockMs] : [];
     const news = this.newsForGroup(options.wait);
@@ -178,7 +179,7 @@ export class ShardReader {
       );
       for (let index = 0; index < news.length; index++) passOver(replies);
       throwError(replies);
-      const entries = readEntries(replies);
+      const entries = entriesOfStream(replies);
       if (entries.length > 0)
         await this.verifyPlace(this.placeCheck.isThere(replies, question), entries.length);
       if (entries.length === 0) this.options.buffers.giveBack(replies.bytes);
@@ -203,13 +204,13 @@ export class ShardReader {
       : Number.POSITIVE_INFINITY;
   }
 
-  private take(entries: readonly Entry[]): void {
-    const last = entries.at(-1);
-    if (last === undefined) return;
-    this.last = last.id;
-    this.lastBytes = last.bytes;
+  private take(entries: Entries): void {
+    const { lastId } = entries;
+    if (lastId === undefined) return;
+    this.last = lastId;
+    this.lastBytes = entries.bytesOf(entries.length - 1);
     this.entries += BigInt(entries.length);
-    this.size.learn(entries.length, bytesOf(entries));
+    this.size.learn(entries.length, entries.bytesOf());
   }
 
   /** Before the entries are given out: none may be missing between them and those before (I8). */
@@ -255,11 +256,11 @@ export class ShardReader {
   }
 
   /** All entries of a read, durably applied; the group is told with the next read. Their bytes are then written over. */
-  settle(entries: readonly Pick<Entry, "id" | "buffer">[]): void {
-    const last = entries.at(-1);
-    if (last === undefined) return;
-    this.options.buffers.giveBack(last.buffer);
-    this.settled = { id: last.id, entries: this.settled.entries + BigInt(entries.length) };
+  settle(entries: Entries): void {
+    const { lastId } = entries;
+    if (lastId === undefined) return;
+    this.settled = { id: lastId, entries: this.settled.entries + BigInt(entries.length) };
+    this.options.buffers.giveBack(entries.buffer);
     this.toSettle = true;
   }
 
@@ -346,38 +347,10 @@ function passOver(replies: ReplyCursor): void {
   replies.skip();
 }
 
-function bytesOf(entries: readonly Entry[]): number {
-  return entries.reduce((sum, entry) => sum + entry.bytes, 0);
-}
-
-/** `[[stream, [[id, [name, value, …]], …]]]`, or nothing. */
-function readEntries(replies: ReplyCursor): Entry[] {
-  if (replies.array() < 1) return [];
+/** `[[stream, entries]]`, or nothing. */
+function entriesOfStream(replies: ReplyCursor): Entries {
+  if (replies.array() < 1) return entriesOf([]);
   replies.array();
   replies.bulk();
-  const count = replies.array();
-  const { bytes: buffer } = replies;
-  const entries: Entry[] = [];
-  for (let index = 0; index < count; index++) {
-    replies.array();
-    replies.bulk();
-    const id = buffer.toString("latin1", replies.start, replies.end);
-    const spans = readSpans(replies, replies.array());
-    let bytes = 0;
-    for (let field = 0; field < spans.length; field += 2)
-      bytes += (spans[field + 1] ?? 0) - (spans[field] ?? 0);
-    entries.push({ id, buffer, spans, bytes });
-  }
-  return entries;
-}
-
-function readSpans(replies: ReplyCursor, fields: number): number[] {
-  // An array that is made at its size costs half of one that grows, and nearly every entry has a key and a value.
-  const spans = fields === 4 ? [0, 0, 0, 0, 0, 0, 0, 0] : [];
-  for (let field = 0; field < fields; field++) {
-    replies.bulk();
-    spans[field * 2] = replies.start;
-    spans[field * 2 + 1] = replies.end;
-  }
-  return spans;
+  return readEntries(replies);
 }

@@ -70,7 +70,7 @@ it.each([
   const columns = "(id int PRIMARY KEY, v text, n numeric(10,2), _sluice_lsn bigint)";
   await scene.db.query(`CREATE TABLE t ${columns}; CREATE TABLE other ${columns}`);
   const catalog = new Catalog(scene.db.pool);
-  const other = { ...insert, table: { schema: "public", table: "other", id: "public.other" } };
+  const other = change(readTable("public.other", {}), "c", 1, { id: 1 });
   await catalog.plan(insert);
   await catalog.plan(other);
   await catalog.refresh();

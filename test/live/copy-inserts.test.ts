@@ -1,6 +1,7 @@
 import { expect, inject, it } from "vitest";
 import { Catalog } from "../../src/catalog/catalog.ts";
 import { copyRow, CopyText } from "../../src/decode/copy-text.ts";
+import { spanOf } from "../../src/decode/span.ts";
 import { TextArrays } from "../../src/decode/text-arrays.ts";
 import { openPool } from "../../src/sink/connect.ts";
 import { StepSequence } from "../../src/sink/step-sequence.ts";
@@ -55,19 +56,18 @@ it("COPY and arrays of texts give every value as the statement does that reads J
   const pool = openPool({ url: db.url, applicationName: "test", max: 1, applying: true });
   const catalog = new Catalog(pool);
   const planOf = (table: string) => {
-    const key = table === "c" ? '{"id":1}' : undefined;
-    const insert = change(readTable(`public.${table}`, {}), "c", 7, { id: 1 }, { key });
-    return catalog.plan({ ...insert, image: images[0] });
+    const { form } = change(readTable(`public.${table}`, {}), "c", 7, { id: 1 });
+    return catalog.plan({ form, key: table === "c" ? '{"id":1}' : undefined, image: images[0] });
   };
   const [a, b, c] = [await planOf("a"), await planOf("b"), await planOf("c")];
   const positions = `{${images.map(() => 7).join(",")}}`;
-  await pool.query(appendSql(a), [jsonArray(images), positions, "public.a"]);
-  const arrays = c.arrays && new TextArrays().of(images, c.arrays);
+  await pool.query(appendSql(a), [jsonArray(images.map(spanOf)), positions, "public.a"]);
+  const arrays = c.arrays && new TextArrays().of(images.map(spanOf), c.arrays);
   if (arrays === undefined) throw new Error("a type is not read as text");
   await pool.query(upsertArraysSql(c), [...arrays, positions, "public.c"]);
   const text = new CopyText();
   if (b.copy === undefined) throw new Error("a type has no form");
-  for (const image of images) expect(copyRow(image, b.copy, 7n, text)).toBe(true);
+  for (const image of images) expect(copyRow(spanOf(image), b.copy, 7n, text)).toBe(true);
   const client = await pool.connect();
   const sequence = new StepSequence(client);
   sequence.add({ text: copySql(b), values: [], rows: text.bytes.subarray(0, text.length) });

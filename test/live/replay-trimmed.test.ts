@@ -53,7 +53,7 @@ test("a reader notices that entries it had yet to read were removed, and only th
   });
   const read = async (): Promise<object> => {
     const { entries, gap } = await reader.read();
-    return { ids: entries.map(({ id }) => id), gap };
+    return { ids: Array.from({ length: entries.length }, (_, index) => entries.idOf(index)), gap };
   };
   expect(await read()).toEqual({ ids: ids.slice(0, 4), gap: undefined });
   await stage.redis.xtrim(stage.stream, "MINID", ids[4] ?? "");

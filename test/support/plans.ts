@@ -1,6 +1,6 @@
 import type { ReadTable } from "../../src/catalog/read-table.ts";
 import { planShape, type ShapePlan } from "../../src/catalog/shape-plan.ts";
-import type { Change, Operation } from "../../src/change/change.ts";
+import { Change, type Operation } from "../../src/change/change.ts";
 import { codecFor, type ColumnType } from "../../src/decode/types/value-codec.ts";
 import { placeholdersOf } from "../../src/decode/placeholder.ts";
 
@@ -41,22 +41,21 @@ export function change(
   op: Operation,
   position: number,
   row: { readonly id: number } & Readonly<Record<string, unknown>>,
-  more: Partial<Change> = {},
+  link: { readonly newKey?: string; readonly oldKey?: string } = {},
 ): Change {
+  const [hasKey, hasImage] = [op !== "t", op !== "t" && op !== "d"];
   const key = JSON.stringify({ id: row.id });
-  return {
-    op,
-    table: table.name,
+  const bytes = Buffer.from(key + JSON.stringify(row));
+  const { newKey, oldKey } = link;
+  return new Change({
+    form: { op, table: table.name, shape: 1, keyShape: 1 },
     entryIndex: 0,
-    key,
-    image: op === "d" ? undefined : Buffer.from(JSON.stringify(row)),
-    ...{ shape: 1, keyShape: 1 },
+    bytes,
+    ...{ keyStart: hasKey ? 0 : -1, keyEnd: hasKey ? key.length : -1 },
+    ...{ imageStart: hasImage ? key.length : -1, imageEnd: hasImage ? bytes.length : -1 },
     position: BigInt(position),
     logged: BigInt(position),
-    commitLsn: position,
-    committedAtMs: 0,
-    newKey: undefined,
-    oldKey: undefined,
-    ...more,
-  };
+    commit: { lsn: position, atMs: 0 },
+    link: newKey === undefined && oldKey === undefined ? undefined : { newKey, oldKey },
+  });
 }

@@ -1,4 +1,5 @@
 import type { ShapePlan } from "../../catalog/shape-plan.ts";
+import type { Span } from "../../decode/span.ts";
 import { quoteName } from "../sql.ts";
 
 /**
@@ -66,16 +67,15 @@ function valueFromKey({ table }: ShapePlan, name: string): string {
 }
 
 /** The array of images that is a statement's first parameter; sent as it is, without becoming a string. */
-export function jsonArray(images: readonly Buffer[]): Buffer {
+export function jsonArray(images: readonly Span[]): Buffer {
   let length = images.length + 1;
-  for (const image of images) length += image.length;
+  for (const { start, end } of images) length += end - start;
   const array = Buffer.allocUnsafe(Math.max(2, length));
   array[0] = bracketOpen;
   let at = 1;
-  for (const image of images) {
+  for (const { bytes, start, end } of images) {
     if (at > 1) array[at++] = comma;
-    array.set(image, at);
-    at += image.length;
+    at += bytes.copy(array, at, start, end);
   }
   array[at] = bracketClose;
   return array;

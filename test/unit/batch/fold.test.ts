@@ -76,8 +76,7 @@ function workFrom(
   shape: Shape = "whole",
 ): Work {
   const row = { id, v: value, big: lacksBig && op === "u" ? unavailable : `big ${value}` };
-  const made = change(table, op, position, row);
-  return workOf(op === "t" ? { ...made, key: undefined, image: undefined } : made, shapes[shape]);
+  return workOf(change(table, op, position, row), shapes[shape]);
 }
 
 const operation = fc.record({

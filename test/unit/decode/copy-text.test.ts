@@ -2,6 +2,7 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { copyRow, CopyText, verbatim, type CopyForm, type CopyPlan } from "../../../src/decode/copy-text.ts";
 import { gapsOf } from "../../../src/decode/member-gaps.ts";
+import { spanOf } from "../../../src/decode/span.ts";
 import {
   bytesForm,
   dateForm,
@@ -44,7 +45,7 @@ function written(values: object, form: CopyForm): (string | null)[][] | undefine
     names,
     names.map(() => form),
   );
-  if (!copyRow(image, plan, 42n, to)) return undefined;
+  if (!copyRow(spanOf(image), plan, 42n, to)) return undefined;
   const lines = to.bytes.toString("utf8", 0, to.length).split("\n");
   expect(lines.pop()).toBe("");
   return lines.map(readLine);
@@ -81,7 +82,7 @@ describe("copyRow", () => {
   it("reads escaped code points, pairs too, and refuses halves of pairs and zero", () => {
     const to = new CopyText();
     const raw = (text: string): boolean =>
-      copyRow(Buffer.from(`{"a":"${text}"}`), planOf(["a"], [verbatim]), 1n, to);
+      copyRow(spanOf(Buffer.from(`{"a":"${text}"}`)), planOf(["a"], [verbatim]), 1n, to);
     for (const half of ["\\ud83d", "\\ude00", "\\ud83dx", "\\ud83d\\u0041", "\\u0000", "\\u00zz"])
       expect(raw(half)).toBe(false);
     expect(to.length).toBe(0);
@@ -92,9 +93,9 @@ describe("copyRow", () => {
   it("leaves out members without a form, and takes all of a refused row back", () => {
     const to = new CopyText();
     const without = planOf(["a", "b", "d"], [verbatim, undefined, verbatim]);
-    expect(copyRow(Buffer.from('{"a":1,"b":{"c":[1]},"d":2}'), without, 9n, to)).toBe(true);
+    expect(copyRow(spanOf(Buffer.from('{"a":1,"b":{"c":[1]},"d":2}')), without, 9n, to)).toBe(true);
     const both = planOf(["a", "b"], [verbatim, verbatim]);
-    expect(copyRow(Buffer.from('{"a":1,"b":{}}'), both, 9n, to)).toBe(false);
+    expect(copyRow(spanOf(Buffer.from('{"a":1,"b":{}}')), both, 9n, to)).toBe(false);
     expect(to.bytes.toString("utf8", 0, to.length)).toBe("1\t2\t9\n");
   });
 
@@ -111,7 +112,7 @@ describe("copyRow", () => {
         names,
         names.map(() => verbatim),
       );
-      expect(copyRow(Buffer.from(text), plan, 6n, to)).toBe(true);
+      expect(copyRow(spanOf(Buffer.from(text)), plan, 6n, to)).toBe(true);
       expect(readLine(to.bytes.toString("utf8", 0, to.length - 1))).toEqual([
         "0",
         "1",
@@ -129,7 +130,7 @@ describe("copyRow", () => {
     const long = "x".repeat(300_000);
     for (let row = 0; row < 3; row++)
       copyRow(
-        Buffer.from(JSON.stringify({ a: long, b: null })),
+        spanOf(Buffer.from(JSON.stringify({ a: long, b: null }))),
         planOf(["a", "b"], [verbatim, verbatim]),
         1n,
         to,

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { Decoder } from "../../../src/decode/decode-chunk.ts";
 import { Positions } from "../../../src/decode/positions.ts";
-import { entryOf, type Entry } from "../../../src/decode/entry.ts";
+import { entriesOf } from "../../../src/decode/entries.ts";
 
 const source = {
   schema: "public",
@@ -11,12 +11,14 @@ const source = {
   ts_ms: 1_700_000_000_000,
 };
 
-function entry(fields: Readonly<Record<string, unknown>>, id = "1-1"): Entry {
-  const buffers = Object.entries(fields).flatMap(([name, value]) => [
+type Entry = Parameters<typeof entriesOf>[0][number];
+
+function entry(named: Readonly<Record<string, unknown>>, id = "1-1"): Entry {
+  const fields = Object.entries(named).flatMap(([name, value]) => [
     Buffer.from(name),
     Buffer.from(typeof value === "string" ? value : JSON.stringify(value)),
   ]);
-  return entryOf(id, buffers);
+  return { id, fields };
 }
 
 function decode(...entries: Entry[]): ReturnType<Decoder["decode"]> {
@@ -24,10 +26,10 @@ function decode(...entries: Entry[]): ReturnType<Decoder["decode"]> {
     stream: "cdc.0",
     nullKey: "default",
     includes: (_, table) => table !== "excluded",
-    base: () => 0n,
+    base: undefined,
     positions: new Positions({ snapshotPosition: 0n, commitLsn: 0 }),
   });
-  return decoder.decode(entries);
+  return decoder.decode(entriesOf(entries));
 }
 
 describe("Decoder", () => {
@@ -55,7 +57,7 @@ describe("Decoder", () => {
     const { changes } = decode(
       ...rows.map((after) => entry({ key: { id: 1 }, value: { after, source, op: "c" } })),
     );
-    const [first, second, third, fourth] = changes.map((change) => change.shape);
+    const [first, second, third, fourth] = changes.map(({ form }) => form.shape);
     expect(second).toBe(first);
     expect(new Set([first, third, fourth]).size).toBe(3);
   });
@@ -69,7 +71,7 @@ describe("Decoder", () => {
     const { changes } = decode(
       ...rows.map((after) => entry({ key: { id: 1 }, value: { after, source, op: "c" } })),
     );
-    expect(new Set(changes.map((change) => change.shape)).size).toBe(3);
+    expect(new Set(changes.map(({ form }) => form.shape)).size).toBe(3);
   });
 
   it("tells keys apart by all their names, and not by their values", () => {
@@ -77,7 +79,7 @@ describe("Decoder", () => {
     const { changes } = decode(
       ...keys.map((key) => entry({ key, value: { after: { a: 1 }, source, op: "u" } })),
     );
-    const [first, second, third, fourth] = changes.map((change) => change.keyShape);
+    const [first, second, third, fourth] = changes.map(({ form }) => form.keyShape);
     expect(second).toBe(first);
     expect(new Set([first, third, fourth]).size).toBe(3);
   });

@@ -5,7 +5,7 @@ import { workOf } from "../../../src/batch/work.ts";
 import type { Change } from "../../../src/change/change.ts";
 import { Decoder } from "../../../src/decode/decode-chunk.ts";
 import { Positions } from "../../../src/decode/positions.ts";
-import { entryOf } from "../../../src/decode/entry.ts";
+import { entriesOf } from "../../../src/decode/entries.ts";
 import { Envelope as ScannedEnvelope, scanEnvelope } from "../../../src/decode/envelope.ts";
 import { scanUsualEnvelope } from "../../../src/decode/usual-envelope.ts";
 import { columnType, plan, readTable } from "../../support/plans.ts";
@@ -46,15 +46,10 @@ function readRecording(name: string): Recorded[] {
   return lines.map((line) => {
     const { stream, id, fields } = JSON.parse(line) as { stream: string; id: string; fields: string[] };
     const decoder = new Decoder({
-      ...{ stream, nullKey: "default", includes: () => true, base: () => 0n },
+      ...{ stream, nullKey: "default", includes: () => true, base: undefined },
       positions: new Positions({ snapshotPosition: 0n, commitLsn: 0 }),
     });
-    const chunk = decoder.decode([
-      entryOf(
-        id,
-        fields.map((field) => Buffer.from(field)),
-      ),
-    ]);
+    const chunk = decoder.decode(entriesOf([{ id, fields: fields.map((field) => Buffer.from(field)) }]));
     const [change] = chunk.changes;
     if (change === undefined) throw chunk.failure ?? new Error(`${id} was skipped`);
     const named = new Map(
@@ -215,8 +210,8 @@ describe.each(recordings)("the recording of %s", (name) => {
     const shapes = new Map<string, number>();
     for (const { change, envelope } of recorded.filter(({ change }) => change.image !== undefined)) {
       const names = Object.keys(envelope.after ?? {}).join();
-      expect(change.shape).toBe(shapes.get(names) ?? change.shape);
-      shapes.set(names, change.shape);
+      expect(change.form.shape).toBe(shapes.get(names) ?? change.form.shape);
+      shapes.set(names, change.form.shape);
     }
     expect(new Set(shapes.values()).size).toBe(shapes.size);
   });

@@ -1,6 +1,7 @@
 import fc from "fast-check";
 import { expect, it } from "vitest";
 import { gapsOf } from "../../../src/decode/member-gaps.ts";
+import { spanOf } from "../../../src/decode/span.ts";
 import { TextArrays } from "../../../src/decode/text-arrays.ts";
 
 /** PostgreSQL's binary form of an array, as its documentation and array_recv have it. */
@@ -58,7 +59,7 @@ it("gives each column's values as text, whatever they are, and leaves out the me
       const columns = names.flatMap((_, index) =>
         taken[index] === true ? [values.map((row) => asText(row[index]))] : [],
       );
-      const arrays = new TextArrays().of(images, { taken, gaps: gapsOf(names) });
+      const arrays = new TextArrays().of(images.map(spanOf), { taken, gaps: gapsOf(names) });
       const strings = values.map((row) => row.filter((_, index) => taken[index] === true));
       const hasZero = strings.flat().some((value) => typeof value === "string" && value.includes("\0"));
       if (hasZero) expect(arrays).toBeUndefined();
@@ -70,5 +71,5 @@ it("gives each column's values as text, whatever they are, and leaves out the me
 
 it("refuses a string that has half of a surrogate pair", () => {
   const images = [Buffer.from('{"a":"\\ud83d"}')];
-  expect(new TextArrays().of(images, { taken: [true], gaps: gapsOf(["a"]) })).toBeUndefined();
+  expect(new TextArrays().of(images.map(spanOf), { taken: [true], gaps: gapsOf(["a"]) })).toBeUndefined();
 });
