@@ -1,3 +1,4 @@
+import { hashOf, KeyIndex } from "./key-index.ts";
 import type { Work } from "./work.ts";
 
 /** Work that may be written in any order, since it has one change for each key; deletes go first. */
@@ -41,24 +42,29 @@ export function fold(works: Iterable<Work>, written = -1n): Folded {
       segments.push({ work: [work] });
       continue;
     }
-    const found = layers.find(work);
+    if (!work.change.hasKey) {
+      layers.append(work);
+      continue;
+    }
+    const hash = hashOf(work);
+    const found = layers.find(work, hash);
     if (found === undefined) {
-      layers.put(work, 0);
+      layers.put(work, hash, 0);
       continue;
     }
     const { work: earlier, layer } = found;
     const merged = merge(earlier, work, below);
     if (merged !== undefined) {
-      layers.put(merged, layer);
+      layers.put(merged, hash, layer);
       folded.set(table, (folded.get(table) ?? 0) + 1);
     } else if (isLinked(earlier) || isLinked(work)) {
       cut();
-      layers.put(work, 0);
+      layers.put(work, hash, 0);
     } else {
       // An image that comes late goes first: the guard drops it if the row is newer; without a row only it has the large values.
       const [first, second] = work.position < earlier.position ? [work, earlier] : [earlier, work];
-      layers.put(first, layer);
-      layers.put(second, layer + 1);
+      layers.put(first, hash, layer);
+      layers.put(second, hash, layer + 1);
     }
   }
   cut();
@@ -67,48 +73,32 @@ export function fold(works: Iterable<Work>, written = -1n): Folded {
 
 /** Segments that are written one after the other; a key that is in one is in all below it. */
 class Layers {
-  private readonly segments: SegmentBuilder[] = [];
+  private readonly layers: KeyIndex[] = [];
+  private readonly appended: Work[] = [];
 
   /** The key's newest work, in the highest layer that has the key. */
-  find(work: Work): { readonly work: Work; readonly layer: number } | undefined {
-    for (let layer = this.segments.length - 1; layer >= 0; layer--) {
-      const found = this.segments[layer]?.find(work);
+  find(work: Work, hash: number): { readonly work: Work; readonly layer: number } | undefined {
+    for (let layer = this.layers.length - 1; layer >= 0; layer--) {
+      const found = this.layers[layer]?.find(work, hash);
       if (found !== undefined) return { work: found, layer };
     }
     return undefined;
   }
 
-  put(work: Work, layer: number): void {
-    (this.segments[layer] ??= new SegmentBuilder()).put(work);
+  put(work: Work, hash: number, layer: number): void {
+    (this.layers[layer] ??= new KeyIndex()).put(work, hash);
+  }
+
+  /** A row of a table without a key. */
+  append(work: Work): void {
+    this.appended.push(work);
   }
 
   build(): Segment[] {
-    return this.segments.map((segment) => segment.build());
-  }
-}
-
-class SegmentBuilder {
-  private readonly byTable = new Map<string, Map<string, Work>>();
-  private readonly appended: Work[] = [];
-
-  find(work: Work): Work | undefined {
-    const { key, table } = work.change;
-    return key === undefined ? undefined : this.byTable.get(table.id)?.get(key);
-  }
-
-  put(work: Work): void {
-    const { key, table } = work.change;
-    if (key === undefined) {
-      this.appended.push(work);
-      return;
-    }
-    let works = this.byTable.get(table.id);
-    if (works === undefined) this.byTable.set(table.id, (works = new Map()));
-    works.set(key, work);
-  }
-
-  build(): Segment {
-    return { work: [...this.byTable.values()].flatMap((works) => [...works.values()]).concat(this.appended) };
+    const { appended } = this;
+    const [first, ...others] = this.layers.map(({ works }) => ({ work: works }));
+    if (appended.length === 0) return first === undefined ? [] : [first, ...others];
+    return [{ work: (first?.work ?? []).concat(appended) }, ...others];
   }
 }
 
