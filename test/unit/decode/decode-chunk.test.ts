@@ -84,6 +84,22 @@ describe("Decoder", () => {
     expect(new Set([first, third, fourth]).size).toBe(3);
   });
 
+  it("gives a change of a key and columns met before the form that it had, and the commit of its transaction", () => {
+    const value = { after: { id: 1 }, source, op: "u" };
+    const next = { ...value, source: { ...source, sequence: '["101","123"]' } };
+    const [first, again, later, gone] = decode(
+      entry({ key: { id: 1 }, value }),
+      entry({ key: { id: 2 }, value }),
+      entry({ key: { id: 1 }, value: next }),
+      entry({ key: { id: 1 }, value: { ...value, after: null, op: "d" } }),
+    ).changes;
+    expect(again?.form).toBe(first?.form);
+    expect(later?.form).toBe(first?.form);
+    expect(gone?.form).not.toBe(first?.form);
+    expect([again?.commitLsn, later?.commitLsn]).toEqual([100, 101]);
+    expect(again?.commit).toBe(first?.commit);
+  });
+
   it("keeps a position above 2^53 exact", () => {
     const value = `{"after":{"id":1},"source":{"schema":"s","table":"t","lsn":9223372036854775807},"op":"r"}`;
     expect(decode(entry({ key: { id: 1 }, value })).changes[0]?.position).toBe(9223372036854775807n);
