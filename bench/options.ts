@@ -31,7 +31,8 @@ export const help = `Measures sluice beside its references on this machine. Need
   --profile <folder> a CPU profile of each run of sluice, and its longest statements; figures are then not comparable
   --json <path>      where the result goes (bench/results/<date>.json)
 
-Options of sluice are set as always, by SLUICE_… in the environment.
+Options of sluice are set as always, by SLUICE_… in the environment, and Debezium Server's by DEBEZIUM_…:
+DEBEZIUM_SOURCE_POLL_INTERVAL_MS=5 npm run bench -- --only debezium
 `;
 
 /** Throws what is wrong with the arguments; undefined: help was asked for. */

@@ -97,6 +97,9 @@ async function partitionsOf(primary: string): Promise<string[]> {
   return (await ask<{ name: string }>(primary, query)).map(({ name }) => name);
 }
 
+/** As in the image (`debezium/Dockerfile`). */
+const javaOptions = ["-Xmx512m"];
+
 interface JavaLaunch {
   readonly home: string;
   readonly router: string;
@@ -112,7 +115,7 @@ function javaArguments({ home, router, folder, major }: JavaLaunch): string[] {
   const classPath = [join(home, runner), join(folder, "config"), join(home, "lib", "*"), router];
   // Java 24 closed what the server's libraries open by reflection.
   const opens = major >= 24 ? ["--add-opens=java.base/java.lang=ALL-UNNAMED"] : [];
-  return ["-Xmx512m", ...opens, "-cp", classPath.join(":"), "io.debezium.server.Main"];
+  return [...javaOptions, ...opens, "-cp", classPath.join(":"), "io.debezium.server.Main"];
 }
 
 /** Two facts: the server says so, and the primary sees a reader on the slot. */

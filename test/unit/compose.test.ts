@@ -85,9 +85,12 @@ test("every image has a tag that names one release", () => {
   for (const image of images) expect(image).toMatch(exactTag);
 });
 
-test("compose runs the Debezium Server that the demo and the tests run", () => {
-  const inDemo = /^const version = "(.+)";$/m.exec(read("demo/local/debezium-dist.ts"))?.[1];
-  expect(baseImages(dockerfiles["debezium/Dockerfile"])).toContain(`quay.io/debezium/server:${inDemo}`);
+test("compose runs the Debezium Server that the demo and the tests run, with the same JVM options", () => {
+  const image = dockerfiles["debezium/Dockerfile"];
+  const version = /^const version = "(.+)";$/m.exec(read("demo/local/debezium-dist.ts"))?.[1];
+  expect(baseImages(image)).toContain(`quay.io/debezium/server:${version}`);
+  const javaOptions = /^const javaOptions = \["(.+)"\];$/m.exec(read("demo/local/debezium-server.ts"))?.[1];
+  expect(instructions(image, "ENV")).toContain(`JAVA_OPTS="${javaOptions?.replaceAll('", "', " ")}"`);
 });
 
 test("every stage runs the very Node that the tests run on", () => {
