@@ -16,6 +16,7 @@ import { SecondLook } from "../sink/second-look.ts";
 import { ShardStore } from "../sink/shard-store.ts";
 import { StreamRecordStore } from "../sink/stream-record-store.ts";
 import { BufferPool } from "../source/buffer-pool.ts";
+import { readShare } from "../source/read-size.ts";
 import { RedisWatch } from "../source/redis-watch.ts";
 import type { ShardReader } from "../source/shard-reader.ts";
 import type { Pipeline } from "./pipeline.ts";
@@ -46,6 +47,7 @@ export function buildPipeline(config: Config, parts: PipelineParts): Pipeline {
     ...{ mostEntries: config.batchEntries, mostBytes: config.batchBytes },
   });
   const buffers = new BufferPool(2 * config.databaseConnections);
+  const share = (): number => readShare(supervisor.streams.length);
   const readers = new Map<string, ShardReader>();
   const reading = (stream: string, reader: ShardReader | undefined): void => {
     if (reader === undefined) readers.delete(stream);
@@ -73,12 +75,13 @@ export function buildPipeline(config: Config, parts: PipelineParts): Pipeline {
           includes,
           reading,
           buffers,
+          share,
           committer,
         },
         lease,
         stopping,
       ),
-    giveBack: (lease, signal) => giveBack({ config, buffers }, shards, lease, signal),
+    giveBack: (lease, signal) => giveBack({ config, buffers, share }, shards, lease, signal),
   });
   const upkeep = sinkPool(config, 1);
   const maintenance = new Maintenance({

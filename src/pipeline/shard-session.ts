@@ -24,6 +24,8 @@ import { runShardLoop } from "./shard-loop.ts";
 interface ReadingOptions {
   readonly config: Config;
   readonly buffers: BufferPool;
+  /** What part of a batch each shard may read at a time. */
+  readonly share: () => number;
 }
 
 export interface ShardSessionOptions extends ReadingOptions {
@@ -147,13 +149,13 @@ async function runSession(
 }
 
 function openReader(
-  { config, buffers }: ReadingOptions,
+  { config, buffers, share }: ReadingOptions,
   stream: string,
   signal: AbortSignal,
 ): Promise<ShardReader> {
   const { redisUrl: url, group, member, readBlockMs: blockMs } = config;
   const { batchEntries: maxEntries, batchBytes: targetBytes } = config;
-  const limits = { maxEntries, targetBytes, blockMs };
+  const limits = { maxEntries, targetBytes, share, blockMs };
   return ShardReader.open({ url, stream, group, member, buffers, ...limits }, signal);
 }
 
@@ -193,7 +195,7 @@ async function begin(
  * Debezium writes one entry after the other, nothing is added to those any more.
  */
 async function waitForTurn(
-  { config, shards, decisions, buffers }: ShardSessionOptions,
+  { config, shards, decisions, buffers, share }: ShardSessionOptions,
   lease: Lease,
   reader: ShardReader,
   stopping: AbortSignal,
@@ -201,7 +203,7 @@ async function waitForTurn(
   while (((await reader.extent())?.length ?? 0n) === 0n && !stopping.aborted)
     await sleep(generationPollMs, stopping);
   for (const { stream, checkpoint } of await shards.earlierGenerations(lease)) {
-    const earlier = await openReader({ config, buffers }, stream, stopping);
+    const earlier = await openReader({ config, buffers, share }, stream, stopping);
     if (!(await earlier.hasAfter(checkpoint ?? firstEntryId).finally(() => earlier.close()))) continue;
     throw new SluiceError("GENERATION_WAITS", `${stream} is not applied to its end`, {
       place: { stream: lease.stream },

@@ -7,19 +7,17 @@ import { listOf, pairs } from "./ask.ts";
 import { openRedis, redisUnavailable } from "./connect.ts";
 import { PlaceCheck, type ReadPlace } from "./place-check.ts";
 import { readEntries } from "./read-entries.ts";
-import { fewestEntries, ReadSize } from "./read-size.ts";
+import { fewestEntries, ReadSize, type ReadLimits } from "./read-size.ts";
 import { command, ReplyChannel } from "./reply-channel.ts";
 import { ReplyCursor } from "./reply-scanner.ts";
 import { readStreamExtent, type ExpectedEntries, type StreamExtent } from "./stream-extent.ts";
 
-export interface ShardReaderOptions {
+export interface ShardReaderOptions extends ReadLimits {
   readonly url: string;
   readonly stream: string;
   readonly group: string;
   /** The consumer's name. */
   readonly member: string;
-  readonly maxEntries: number;
-  readonly targetBytes: number;
   /** How long a waiting read waits, in milliseconds. */
   readonly blockMs: number;
   /** Where the bytes of replies go; shared by all shards. */

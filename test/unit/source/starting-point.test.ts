@@ -1,7 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { compareEntryIds } from "../../../src/change/entry-id.ts";
-import { ReadSize } from "../../../src/source/read-size.ts";
 import { startingPoint } from "../../../src/source/starting-point.ts";
 import type { StreamExtent } from "../../../src/source/stream-extent.ts";
 
@@ -109,23 +108,6 @@ describe("compareEntryIds", () => {
         const expected = ms === otherMs ? seq - otherSeq : ms - otherMs;
         const actual = compareEntryIds(`${ms}-${seq}`, `${otherMs}-${otherSeq}`);
         expect(Math.sign(actual)).toBe(expected === 0n ? 0 : expected < 0n ? -1 : 1);
-      }),
-    );
-  });
-});
-
-describe("ReadSize", () => {
-  it("never asks for more than fits by what it has seen, nor for more than twice the last read (I9)", () => {
-    fc.assert(
-      fc.property(fc.array(fc.integer({ min: 1, max: 10_000_000 })), (entryBytes) => {
-        const size = new ReadSize({ maxEntries: 1000, targetBytes: 8_000_000 });
-        for (const bytes of entryBytes) {
-          const asked = size.next;
-          size.learn(asked, asked * bytes);
-          expect(size.next).toBeGreaterThanOrEqual(1);
-          expect(size.next).toBeLessThanOrEqual(Math.min(1000, asked * 2));
-          expect(size.next === 1 || size.next * bytes <= 8_000_000).toBe(true);
-        }
       }),
     );
   });
