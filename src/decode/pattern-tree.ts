@@ -31,6 +31,8 @@ export interface PatternText<Meaning> {
  */
 export class PatternTree<Meaning, Found> {
   private root = new TextTree<PatternStep<Meaning, Found>>();
+  /** Those of all patterns, by themselves: most stand in many, and one object for each stays in the processor's cache. */
+  private texts = new Map<string, FixedText>();
   private learned = 0;
   private misses = 0;
 
@@ -51,14 +53,27 @@ export class PatternTree<Meaning, Found> {
   }
 
   learn(texts: readonly PatternText<Meaning>[], found: Found): void {
-    if (this.learned++ === mostPatterns) [this.root, this.learned] = [new TextTree(), 1];
+    if (this.learned++ === mostPatterns) this.forget();
     let tree = this.root;
     let last: PatternStep<Meaning, Found> | undefined;
     for (const { bytes, meaning } of texts) {
-      const text = new FixedText(bytes);
+      const text = this.textOf(bytes);
       last = tree.get(text, () => new PatternStep(text, meaning));
       tree = last.next;
     }
     if (last !== undefined) last.found = found;
+  }
+
+  private textOf(bytes: Buffer): FixedText {
+    const key = bytes.toString("latin1");
+    let text = this.texts.get(key);
+    if (text === undefined) this.texts.set(key, (text = new FixedText(bytes)));
+    return text;
+  }
+
+  private forget(): void {
+    this.root = new TextTree();
+    this.texts = new Map();
+    this.learned = 1;
   }
 }

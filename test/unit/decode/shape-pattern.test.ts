@@ -37,6 +37,21 @@ it("gives the shape and the end that the full scan gives, met before or not", ()
   expect(again).toBeGreaterThan(300);
 });
 
+it("goes on right when there were more shapes than it keeps", () => {
+  const patterns = new ShapePatterns();
+  for (let index = 0; index < 2_500; index++) {
+    // The first shape comes again and again, so that learning is not given up.
+    for (const names of [
+      ["id", "first"],
+      ["id", `c${index}`],
+    ]) {
+      const bytes = Buffer.from(JSON.stringify(Object.fromEntries(names.map((name) => [name, index]))));
+      patterns.scan(bytes, 0);
+      expect({ shape: patterns.shape, end: patterns.end }).toEqual(scanShape(bytes, 0));
+    }
+  }
+});
+
 it("tells hundreds of shapes apart that begin alike", () => {
   const patterns = new ShapePatterns();
   const lists = Array.from({ length: 400 }, (_, index) =>
