@@ -11,7 +11,7 @@ import { SluiceError } from "../errors/sluice-error.ts";
 import type { SkipReason } from "../observe/progress.ts";
 import type { Entries } from "./entries.ts";
 import { Envelope, scanEnvelope } from "./envelope.ts";
-import { isText } from "./json-scan.ts";
+import { isSame } from "./json-scan.ts";
 import { Message, notDebezium } from "./message.ts";
 import type { Positions } from "./positions.ts";
 import { ShapePatterns } from "./shape-pattern.ts";
@@ -51,6 +51,7 @@ export interface DecodeOptions {
  */
 export class Decoder {
   private readonly options: DecodeOptions;
+  private readonly nullKey: Buffer;
   private readonly tables = new Map<string, Map<string, DecodedTable>>();
   private last: DecodedTable | undefined;
   private commit: Commit = { lsn: 0, atMs: 0 };
@@ -60,6 +61,7 @@ export class Decoder {
 
   constructor(options: DecodeOptions) {
     this.options = options;
+    this.nullKey = Buffer.from(options.nullKey);
   }
 
   decode(entries: Entries): DecodedChunk {
@@ -87,7 +89,7 @@ export class Decoder {
     const { buffer } = entries;
     message.read(entries, index);
     const { valueStart, valueEnd } = message;
-    if (isText(buffer, valueStart, valueEnd, this.options.nullKey)) return "tombstone";
+    if (isSame(buffer, valueStart, valueEnd, this.nullKey)) return "tombstone";
     if (!scanUsualEnvelope(buffer, valueStart, valueEnd, envelope))
       scanEnvelope(buffer, valueStart, valueEnd, envelope);
     if (envelope.op === "m") return "logical-message";
@@ -99,7 +101,7 @@ export class Decoder {
   /** Of what message and envelope say. */
   private changeOf(entries: Entries, entryIndex: number, table: DecodedTable): Change {
     const { message, envelope } = this;
-    const { nullKey, positions, base: baseOf } = this.options;
+    const { positions, base: baseOf } = this.options;
     const { buffer } = entries;
     const { keyStart, keyEnd, link } = message;
     const found = envelope.position;
@@ -110,7 +112,7 @@ export class Decoder {
     const op = operation(envelope);
     const hasImage = op !== "d" && op !== "t";
     if (hasImage && envelope.afterStart < 0) throw notDebezium("the envelope has no `after`");
-    const hasKey = !isText(buffer, keyStart, keyEnd, nullKey);
+    const hasKey = !isSame(buffer, keyStart, keyEnd, this.nullKey);
     if (hasKey) keyShapes.scan(buffer, keyStart);
     const keyShape = hasKey ? keyShapes.shape : 0;
     const base = baseOf?.(entries.idOf(entryIndex)) ?? 0n;

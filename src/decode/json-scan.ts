@@ -171,6 +171,18 @@ export function memberName(bytes: Buffer, member: Member): string {
   return raw.includes("\\") ? (JSON.parse(`"${raw}"`) as string) : raw;
 }
 
+/**
+ * Whether the bytes from `start` to `end` are exactly the expected ones. For what is done for each entry: once a class extends String, as one
+ * of the Redis client's does, V8 looks up `charCodeAt` anew for each character.
+ */
+export function isSame(bytes: Uint8Array, start: number, end: number, expected: Uint8Array): boolean {
+  if (end - start !== expected.length) return false;
+  for (let index = 0; index < expected.length; index++) {
+    if (bytes[start + index] !== expected[index]) return false;
+  }
+  return true;
+}
+
 /** Whether the bytes from `start` to `end` are exactly the ASCII text. */
 export function isText(bytes: Uint8Array, start: number, end: number, text: string): boolean {
   if (end - start !== text.length) return false;

@@ -1,7 +1,7 @@
 import type { KeyLink } from "../change/change.ts";
 import { SluiceError } from "../errors/sluice-error.ts";
 import type { Entries } from "./entries.ts";
-import { isText } from "./json-scan.ts";
+import { isSame } from "./json-scan.ts";
 
 /** Where key and value stand in an entry's buffer. One serves for many entries. */
 export class Message {
@@ -19,7 +19,7 @@ export class Message {
     this.link = undefined;
     if (parts === 2) this.take(entries, index, { key: 0, value: 1 });
     // Nearly every entry has these two fields in this order and no header.
-    else if (parts === 4 && isPart(entries, index, 0, "key") && isPart(entries, index, 2, "value"))
+    else if (parts === 4 && isPart(entries, index, 0, keyName) && isPart(entries, index, 2, valueName))
       this.take(entries, index, usual);
     else this.readNamed(entries, index);
   }
@@ -54,10 +54,12 @@ interface Parts {
   readonly value: number;
 }
 
+const keyName = Buffer.from("key");
+const valueName = Buffer.from("value");
 const usual: Parts = { key: 1, value: 3 };
 
-function isPart(entries: Entries, index: number, part: number, name: string): boolean {
-  return isText(entries.buffer, entries.startOf(index, part), entries.endOf(index, part), name);
+function isPart(entries: Entries, index: number, part: number, name: Uint8Array): boolean {
+  return isSame(entries.buffer, entries.startOf(index, part), entries.endOf(index, part), name);
 }
 
 function textOf(entries: Entries, index: number, part: number): string {

@@ -1,11 +1,11 @@
 import type { Envelope } from "./envelope.ts";
-import { isText, skipValue } from "./json-scan.ts";
+import { isSame, skipValue } from "./json-scan.ts";
 import { ShapePatterns } from "./shape-pattern.ts";
 import { TailPatterns } from "./tail-pattern.ts";
 
 const beforeNull = Buffer.from('{"before":null,"after":');
 const before = Buffer.from('{"before":');
-const after = ',"after":';
+const after = Buffer.from(',"after":');
 const nullStart = 0x6e;
 const braceOpen = 0x7b;
 const braceClose = 0x7d;
@@ -45,7 +45,7 @@ function startOfAfter(bytes: Buffer, from: number): number {
   if (startsWith(bytes, from, beforeNull)) return from + beforeNull.length;
   if (!startsWith(bytes, from, before)) return -1;
   const end = skipValue(bytes, from + before.length);
-  return isText(bytes, end, end + after.length, after) ? end + after.length : -1;
+  return isSame(bytes, end, end + after.length, after) ? end + after.length : -1;
 }
 
 function startsWith(bytes: Buffer, from: number, prefix: Buffer): boolean {

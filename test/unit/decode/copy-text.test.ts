@@ -204,3 +204,23 @@ describe("forms", () => {
     );
   });
 });
+
+it("writes every position with its digits", () => {
+  const positions = fc.oneof(
+    fc.bigInt({ min: 0n, max: 2n ** 63n - 1n }),
+    fc.integer({ min: 0, max: 18 }).map((power) => 10n ** BigInt(power)),
+    fc.integer({ min: 1, max: 18 }).map((power) => 10n ** BigInt(power) - 1n),
+    fc.constantFrom(2n ** 53n - 1n, 2n ** 53n, 2n ** 53n + 1n),
+  );
+  fc.assert(
+    fc.property(fc.array(positions, { maxLength: 5 }), (values) => {
+      const to = new CopyText();
+      for (const value of values) {
+        to.decimal(value);
+        to.ascii(" ");
+      }
+      expect(to.bytes.toString("latin1", 0, to.length)).toBe(values.map((value) => `${value} `).join(""));
+    }),
+    { numRuns: 2_000 },
+  );
+});
