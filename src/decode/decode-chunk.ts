@@ -113,7 +113,10 @@ export class Decoder {
     const hasImage = op !== "d" && op !== "t";
     if (hasImage && envelope.afterStart < 0) throw notDebezium("the envelope has no `after`");
     const hasKey = !isSame(buffer, keyStart, keyEnd, this.nullKey);
-    if (hasKey) keyShapes.scan(buffer, keyStart);
+    if (hasKey) {
+      keyShapes.scan(buffer, keyStart);
+      if (keyShapes.end > keyEnd) throw notDebezium("the key is not a whole JSON object");
+    }
     const keyShape = hasKey ? keyShapes.shape : 0;
     const base = baseOf?.(entries.idOf(entryIndex)) ?? 0n;
     const logged = base === 0n ? found : base + found;

@@ -2,8 +2,11 @@ import type { Envelope } from "./envelope.ts";
 import { viewOf } from "./fixed-text.ts";
 import { PatternTree, type PatternText } from "./pattern-tree.ts";
 
-/** A member that is a number. It cannot be found inside a string, where a backslash stands before each quote. */
-const numberMember = /"([^"\\]*)":(\d+)(?=[,}])/dg;
+/**
+ * A member that is a number. It cannot be found inside a string, where a backslash stands before each quote, nor between two: behind the
+ * quote that ends a string comes no letter.
+ */
+const numberMember = /"([A-Za-z_]\w*)":(\d+)(?=[,}])/dg;
 const sequence = /"sequence":"\[(?:null|\\"(\d+)\\"),\\"(\d+)\\"\]"/d;
 
 /** What a number of the tail says, if anybody asks. */

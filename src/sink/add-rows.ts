@@ -12,8 +12,8 @@ import {
   appendSql,
   deleteSql,
   moveAwaySql,
-  upsertArraysSql,
-  upsertSql,
+  upsertAboveArraysSql,
+  upsertAboveSql,
   upsertUndeletedArraysSql,
   upsertUndeletedSql,
 } from "./statements/write-rows.ts";
@@ -154,8 +154,8 @@ class Adding {
       this.above.push({ table, oldest: oldestOf(work), isNew: false });
       const { values, inArrays } = imagesOf(group);
       const text = inArrays
-        ? sqlOf(plan, "upsert arrays", () => upsertArraysSql(plan))
-        : sqlOf(plan, "upsert", () => upsertSql(plan));
+        ? sqlOf(plan, "upsert above arrays", () => upsertAboveArraysSql(plan))
+        : sqlOf(plan, "upsert above", () => upsertAboveSql(plan));
       this.addGuarded(work.length, this.sequence.add({ text, values: [...values, positions(work), table] }));
     }
   }

@@ -20,6 +20,8 @@ const states: Readonly<Record<string, readonly [ErrorCode, Reaction]>> = {
   // Read only: a standby, or for maintenance.
   "25006": ["DATABASE_UNAVAILABLE", "retry"],
   "25P03": ["DATABASE_BUSY", "retry"],
+  // Prepared statements that are gone: a pooler gave the connection another session.
+  "26000": ["DATABASE_UNAVAILABLE", "retry"],
   // Passwords are changed and databases renamed while sluice runs.
   "28": ["DATABASE_REFUSED", "retry"],
   "3D000": ["DATABASE_REFUSED", "retry"],

@@ -186,14 +186,15 @@ export class Committer {
       }
       return true;
     } catch (error) {
-      this.parts.horizon.clear();
+      if (error instanceof HorizonMoved) this.parts.horizon.clear();
       if (error instanceof CopyRefused) this.parts.trials.refused(error.table);
       const isRefused = error instanceof HorizonMoved || error instanceof CopyRefused;
       if (isRefused && !looking) return this.together(client, tickets, turn, true);
-      const [only, second] = tickets;
-      if (only !== undefined && second === undefined) this.fail(only, error);
-      else for (const ticket of tickets) this.again(ticket);
-      return isAnswer(error);
+      const isRolledBack = isAnswer(error);
+      // Without an answer nobody knows whether it was committed: each begins again at the checkpoint that is there.
+      if (tickets.length === 1 || !isRolledBack) for (const ticket of tickets) this.fail(ticket, error);
+      else for (const ticket of tickets.toReversed()) this.again(ticket);
+      return isRolledBack;
     }
   }
 
@@ -202,7 +203,6 @@ export class Committer {
       this.succeed(ticket, await commitStepwise(client, ticket.batch, this.parts), turn);
       return true;
     } catch (error) {
-      this.parts.horizon.clear();
       const isRolledBack = await rollBack(client, error);
       this.fail(ticket, error);
       return isRolledBack;
@@ -227,7 +227,7 @@ export class Committer {
     settle.reject(error);
   }
 
-  /** By itself: what failed was not its own doing, or nobody knows. */
+  /** By itself, before all others: what failed may not have been its own doing. */
   private again({ request, since, settle }: Ticket): void {
     this.waiting.unshift({ request, since, settle, alone: true });
   }
@@ -255,6 +255,15 @@ function isAnswer(failure: unknown): boolean {
     failure instanceof RowsUnknown ||
     failure instanceof HorizonMoved ||
     failure instanceof CopyRefused ||
-    (failure instanceof Error && "severity" in failure && failure.severity !== "FATAL")
+    (isOfServer(failure) && !endsSession.test(failure.code))
   );
 }
+
+function isOfServer(failure: unknown): failure is Error & { readonly code: string } {
+  return (
+    failure instanceof Error && "severity" in failure && "code" in failure && typeof failure.code === "string"
+  );
+}
+
+/** The server ends the session, or has lost the statements that were prepared in it. */
+const endsSession = /^(57P|25P03|26000)/;

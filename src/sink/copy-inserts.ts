@@ -9,7 +9,7 @@ import { sqlOf } from "./work-queries.ts";
 /** Below it the statement that is planned once costs less than a COPY, which is planned anew each time. */
 const fewestRows = 32;
 const firstPause = 16;
-const longestPause = 4_096;
+const longestPause = 256;
 
 /** Thrown for a COPY that was refused: a row of that key is there, or a value is wrong. The batch is then done without COPY. */
 export class CopyRefused extends Error {
@@ -56,7 +56,14 @@ export class CopyTrials {
 /** Fails with CopyRefused when it is not a matter of trying again. */
 export function copyStep(plan: ShapePlan, text: CopyText): Step {
   const refused = (error: unknown): unknown =>
-    classify(error).reaction === "retry" ? error : new CopyRefused(plan.table.name.id, error);
+    classify(error).reaction === "retry" || isTimeLimit(error)
+      ? error
+      : new CopyRefused(plan.table.name.id, error);
   const rows = text.bytes.subarray(0, text.length);
   return { text: sqlOf(plan, "copy", () => copySql(plan)), values: [], rows, failed: refused };
+}
+
+/** It may have waited for a TRUNCATE's lock. */
+function isTimeLimit(error: unknown): boolean {
+  return error instanceof Error && "code" in error && error.code === "57014";
 }

@@ -293,8 +293,11 @@ export class ShardStore {
             at: new Date().toISOString(),
           });
     await pool.query(
+      // A transaction whose client has given it up may hold the row: that must not take a connection from the leases.
       `UPDATE sluice.shard SET state = $4, last_error = $5, updated_at = now()
-       WHERE pipeline = $1 AND stream = $2 AND epoch = $3`,
+       WHERE (pipeline, stream) IN (
+         SELECT pipeline, stream FROM sluice.shard WHERE pipeline = $1 AND stream = $2 AND epoch = $3
+         FOR UPDATE SKIP LOCKED)`,
       [pipeline, lease.stream, lease.epoch, state, lastError],
     );
   }

@@ -1,5 +1,6 @@
 /** What reading begins with. */
-export const fewestEntries = 16;
+const fewestEntries = 16;
+const largestOverrun = 4;
 
 /** So many shards of a member read whole batches at a time; more of them share as much. */
 const wholeReads = 16;
@@ -31,6 +32,16 @@ export class ReadSize {
 
   get next(): number {
     return Math.min(this.entries, Math.ceil(this.limits.maxEntries * this.share));
+  }
+
+  /**
+   * Entries may suddenly be much larger than those before (I9): then a read is given up, and the next session begins with few
+   * entries, which are taken whatever their size.
+   */
+  get mostBytes(): number {
+    return this.next > fewestEntries
+      ? largestOverrun * this.limits.targetBytes * this.share
+      : Number.POSITIVE_INFINITY;
   }
 
   private get share(): number {

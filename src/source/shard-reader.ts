@@ -7,7 +7,7 @@ import { listOf, pairs } from "./ask.ts";
 import { openRedis, redisUnavailable } from "./connect.ts";
 import { PlaceCheck, type ReadPlace } from "./place-check.ts";
 import { readEntries } from "./read-entries.ts";
-import { fewestEntries, ReadSize, type ReadLimits } from "./read-size.ts";
+import { ReadSize, type ReadLimits } from "./read-size.ts";
 import { command, ReplyChannel } from "./reply-channel.ts";
 import { ReplyCursor } from "./reply-scanner.ts";
 import { readStreamExtent, type ExpectedEntries, type StreamExtent } from "./stream-extent.ts";
@@ -26,7 +26,6 @@ export interface ShardReaderOptions extends ReadLimits {
 
 const answerMs = 5_000;
 const mostReported = 1_000;
-const largestOverrun = 4;
 
 /** A place in the stream. */
 interface Place {
@@ -173,7 +172,7 @@ export class ShardReader {
     try {
       const commands = news.join("") + read + question.command;
       const replies = new ReplyCursor(
-        await this.channel.exchange(commands, news.length + 2, timeoutMs, this.mostBytes),
+        await this.channel.exchange(commands, news.length + 2, timeoutMs, this.size.mostBytes),
       );
       for (let index = 0; index < news.length; index++) passOver(replies);
       throwError(replies);
@@ -190,16 +189,6 @@ export class ShardReader {
 
   private get place(): ReadPlace {
     return { id: this.last, entries: this.entries, bytes: this.lastBytes };
-  }
-
-  /**
-   * Entries may suddenly be much larger than those before (I9): then the read is given up, and the next session begins with few
-   * entries, which are taken whatever their size.
-   */
-  private get mostBytes(): number {
-    return this.size.next > fewestEntries
-      ? largestOverrun * this.options.targetBytes
-      : Number.POSITIVE_INFINITY;
   }
 
   private take(entries: Entries): void {

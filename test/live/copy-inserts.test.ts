@@ -6,7 +6,7 @@ import { TextArrays } from "../../src/decode/text-arrays.ts";
 import { openPool } from "../../src/sink/connect.ts";
 import { StepSequence } from "../../src/sink/step-sequence.ts";
 import { jsonArray } from "../../src/sink/statements/rows.ts";
-import { appendSql, copySql, upsertArraysSql } from "../../src/sink/statements/write-rows.ts";
+import { appendSql, copySql, upsertAboveArraysSql } from "../../src/sink/statements/write-rows.ts";
 import { createDatabase } from "../support/database.ts";
 import { entryFields } from "../support/entries.ts";
 import { migrated } from "../support/member.ts";
@@ -64,7 +64,7 @@ it("COPY and arrays of texts give every value as the statement does that reads J
   await pool.query(appendSql(a), [jsonArray(images.map(spanOf)), positions, "public.a"]);
   const arrays = c.arrays && new TextArrays().of(images.map(spanOf), c.arrays);
   if (arrays === undefined) throw new Error("a type is not read as text");
-  await pool.query(upsertArraysSql(c), [...arrays, positions, "public.c"]);
+  await pool.query(upsertAboveArraysSql(c), [...arrays, positions, "public.c"]);
   const text = new CopyText();
   if (b.copy === undefined) throw new Error("a type has no form");
   for (const image of images) expect(copyRow(spanOf(image), b.copy, 7n, text)).toBe(true);

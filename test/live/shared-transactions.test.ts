@@ -1,6 +1,7 @@
 import { expect, it } from "vitest";
 import { sleep } from "../../src/runtime/sleep.ts";
 import { entryFields } from "../support/entries.ts";
+import { lostCommit, startFaultProxy, type FaultProxy } from "../support/fault-proxy.ts";
 import { createScene, holdBatches, type RunningMember, type Scene } from "../support/scene.ts";
 
 /**
@@ -8,18 +9,19 @@ import { createScene, holdBatches, type RunningMember, type Scene } from "../sup
  * `change` is done while they wait.
  */
 async function together(
-  change: (scene: Scene) => Promise<unknown>,
+  change: (scene: Scene, proxy: FaultProxy) => Promise<unknown>,
   look: (scene: Scene, member: RunningMember) => Promise<void>,
 ): Promise<void> {
   await using scene = await createScene({ shards: 4, config: { databaseConnections: 1 } });
-  await using member = await scene.startMember();
+  await using proxy = await startFaultProxy(scene.db.url);
+  await using member = await scene.startMember({ databaseUrl: proxy.url });
   const [first, ...others] = scene.streams;
   for (const stream of scene.streams)
     await expect.poll(() => scene.shard(stream)).toMatchObject({ leased: true, state: "running" });
   await using held = await holdBatches(scene.db);
   await scene.append(1, 1, first);
   await held.waiting();
-  await change(scene);
+  await change(scene, proxy);
   for (const stream of others) await scene.append(1, 1, stream);
   // Nobody can see that they were read; should one not be, it does not share and the test says so.
   await sleep(500);
@@ -98,3 +100,23 @@ it("a shard that was lost writes nothing, and the others go on (I2)", () =>
       expect(await scene.shard(lost)).toMatchObject({ owner: "other", checkpoint: null, changes: 0 });
     },
   ));
+
+it("a lost answer is no lost lease: all begin again at the checkpoint that is there (I1)", () => {
+  let lost: Promise<void> | undefined;
+  return together(
+    (_scene, proxy) => {
+      // Only a transaction that moves two checkpoints at once.
+      lost = proxy.loseReply({ ...lostCommit, request: '},{"stream":' });
+      return Promise.resolve();
+    },
+    async (scene, member) => {
+      await lost;
+      const [, ...others] = scene.streams;
+      for (const stream of others) {
+        await scene.expectAppliedOnce(1, stream);
+        expect(await scene.shard(stream)).toMatchObject({ epoch: 1 });
+      }
+      expect(new Set(member.seen.codes)).toEqual(new Set(["DATABASE_UNAVAILABLE"]));
+    },
+  );
+});

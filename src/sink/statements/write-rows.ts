@@ -39,17 +39,22 @@ function onConflict(plan: ShapePlan): string {
  * again. $1 images, $2 positions, $3 table.
  */
 export function upsertSql(plan: ShapePlan): string {
-  return aboveTombstones(plan, rowsFrom(plan, [["p", "bigint"]]), 3);
+  const newestDelete =
+    "(SELECT coalesce(max(s.position), -1) FROM sluice.tombstone s WHERE s.table_name || '' = $3)";
+  return `${insertSql(plan, rowsFrom(plan, aboveExtras))} WHERE ${notTruncated(3)} AND r.p > ${newestDelete} ${onConflict(plan)}`;
+}
+
+const aboveExtras = [["p", "bigint"]] as const;
+
+/** The same, but writes all: that they are above is asserted behind it. $1 images, $2 positions, $3 table. */
+export function upsertAboveSql(plan: ShapePlan): string {
+  return `${insertSql(plan, rowsFrom(plan, aboveExtras))} WHERE ${notTruncated(3)} ${onConflict(plan)}`;
 }
 
 /** The same from arrays: columns, positions, table. */
-export function upsertArraysSql(plan: ShapePlan): string {
-  return aboveTombstones(plan, rowsFromArrays(plan, [["p", "bigint"]]), plan.columns.length + 2);
-}
-
-function aboveTombstones(plan: ShapePlan, rows: string, table: number): string {
-  const newestDelete = `(SELECT coalesce(max(s.position), -1) FROM sluice.tombstone s WHERE s.table_name || '' = $${table})`;
-  return `${insertSql(plan, rows)} WHERE ${notTruncated(table)} AND r.p > ${newestDelete} ${onConflict(plan)}`;
+export function upsertAboveArraysSql(plan: ShapePlan): string {
+  const rows = rowsFromArrays(plan, aboveExtras);
+  return `${insertSql(plan, rows)} WHERE ${notTruncated(plan.columns.length + 2)} ${onConflict(plan)}`;
 }
 
 const undeletedExtras = [

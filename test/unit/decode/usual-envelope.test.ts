@@ -19,6 +19,7 @@ function fullScan(value: Buffer): Envelope {
 const tricky = fc.oneof(
   fc.string({ unit: "binary" }),
   fc.constantFrom('"lsn":1', '","table":"x', '"op":"d"', '"ts_ms":5', "\\", 'x"', "source", "ä", "lsn", "op"),
+  fc.constantFrom(":5,x", ":6,x", ":7}", ":8"),
 );
 const image = fc.option(fc.dictionary(tricky, fc.oneof(tricky, fc.double(), fc.jsonValue({ maxDepth: 1 }))), {
   nil: null,
