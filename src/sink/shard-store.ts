@@ -2,6 +2,7 @@ import type pg from "pg";
 import type { LogPlace } from "../decode/log-order.ts";
 import { SluiceError } from "../errors/sluice-error.ts";
 import type { ShardState } from "../observe/progress.ts";
+import { sleep } from "../runtime/sleep.ts";
 import { assertSql, isAssertion } from "./assertion.ts";
 import { newStreams, type KnownStream } from "./generations.ts";
 import type { Step } from "./step-sequence.ts";
@@ -98,6 +99,8 @@ const endsWithinMs = 500;
 
 export class ShardStore {
   private readonly options: ShardStoreOptions;
+  /** By stream: an older one must not come behind it. */
+  private readonly newestState = new Map<string, symbol>();
 
   constructor(options: ShardStoreOptions) {
     this.options = options;
@@ -279,7 +282,10 @@ export class ShardStore {
     };
   }
 
-  /** Publishes the shard's state for `status`; does nothing when the shard was lost. */
+  /**
+   * Publishes the shard's state for `status`; does nothing when the shard was lost. A transaction whose client has given it up may hold the
+   * row: waiting for it must not take a connection from the leases, so that it tries again for a second.
+   */
   async setState(lease: Lease, state: ShardState, error: SluiceError | undefined): Promise<void> {
     const { pool, pipeline } = this.options;
     const lastError =
@@ -292,16 +298,24 @@ export class ShardStore {
             remedy: error.remedy,
             at: new Date().toISOString(),
           });
-    await pool.query(
-      // A transaction whose client has given it up may hold the row: that must not take a connection from the leases.
-      `UPDATE sluice.shard SET state = $4, last_error = $5, updated_at = now()
-       WHERE (pipeline, stream) IN (
-         SELECT pipeline, stream FROM sluice.shard WHERE pipeline = $1 AND stream = $2 AND epoch = $3
-         FOR UPDATE SKIP LOCKED)`,
-      [pipeline, lease.stream, lease.epoch, state, lastError],
-    );
+    const { stream, epoch } = lease;
+    const own = Symbol(state);
+    this.newestState.set(stream, own);
+    for (let tries = 0; tries < stateTries && this.newestState.get(stream) === own; tries++) {
+      if (tries > 0) await sleep(statePauseMs);
+      const { rowCount } = await pool.query(
+        `UPDATE sluice.shard SET state = $4, last_error = $5, updated_at = now()
+         WHERE (pipeline, stream) IN (
+           SELECT pipeline, stream FROM sluice.shard WHERE pipeline = $1 AND stream = $2 AND epoch = $3
+           FOR UPDATE SKIP LOCKED)`,
+        [pipeline, stream, epoch, state, lastError],
+      );
+      if (rowCount === 1) return;
+    }
   }
 }
+
+const [stateTries, statePauseMs] = [20, 50];
 
 interface CheckpointRow extends Pick<LogPlace, "commitLsn" | "committedAtMs"> {
   readonly checkpoint: string | null;
