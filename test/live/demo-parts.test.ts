@@ -43,9 +43,11 @@ it("a load that breaks says so at once, and why", async () => {
   const load = startLoad(primary.url);
   await expect.poll(() => load.transactions, slow).toBeGreaterThan(5);
   expect(load.broken.aborted).toBe(false);
-  await primary.query("DROP TABLE shop.order_items");
+  const drop = (): Promise<unknown> => primary.query("DROP TABLE shop.order_items");
+  // It may meet a transaction of the load crosswise, and one of the two is then ended.
+  await drop().catch(drop);
   await expect.poll(() => load.broken.aborted, slow).toBe(true);
-  await expect(load.stop()).rejects.toThrow("order_items");
+  await expect(load.stop()).rejects.toThrow(/order_items|deadlock/);
 });
 
 it("a load whose primary ends its connections has broken too", async () => {
