@@ -55,7 +55,7 @@ export interface StageOptions {
 
 export async function openStage({ folder, seed, findings }: StageOptions): Promise<Stage> {
   await using stack = new AsyncDisposableStack();
-  const redisServer = await startRedis({ folder: join(folder, "redis"), appendfsync: "always" });
+  const redisServer = await startRedis({ folder: join(folder, "redis") });
   stack.defer(() => redisServer.stop());
   const postgres = await startPostgres({
     folder: join(folder, "postgres"),
