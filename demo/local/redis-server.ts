@@ -7,6 +7,11 @@ import { startProgram, waitUntilReady, type Program } from "./process.ts";
 export interface RedisOptions {
   readonly folder: string;
   readonly port?: number;
+  /**
+   * Default everysec. While a flush to a slow disk is under way Redis then answers before it has written, so that a kill loses what it
+   * had acknowledged; `always` does not.
+   */
+  readonly appendfsync?: "always" | "everysec";
 }
 
 /** A Redis of its own on 127.0.0.1 that keeps what it acknowledged: append-only, nothing evicted. */
@@ -24,7 +29,9 @@ export async function startRedis(options: RedisOptions): Promise<RedisServer> {
   const { redisServer } = await ensureServers();
   const port = options.port ?? (await freePort());
   mkdirSync(options.folder, { recursive: true });
-  const start = (): Promise<Program> => startServer({ command: redisServer, folder: options.folder, port });
+  const appendfsync = options.appendfsync ?? "everysec";
+  const start = (): Promise<Program> =>
+    startServer({ command: redisServer, folder: options.folder, port, appendfsync });
   let server = await start();
   const stop = async (): Promise<void> => {
     await server.stop();
@@ -47,15 +54,17 @@ interface Launch {
   readonly command: string;
   readonly folder: string;
   readonly port: number;
+  readonly appendfsync: string;
 }
 
-async function startServer({ command, folder, port }: Launch): Promise<Program> {
+async function startServer({ command, folder, port, appendfsync }: Launch): Promise<Program> {
   const settings = {
     bind: "127.0.0.1",
     port: String(port),
     dir: folder,
     daemonize: "no",
     appendonly: "yes",
+    appendfsync,
     "maxmemory-policy": "noeviction",
     save: "",
   };

@@ -9,11 +9,9 @@ const pauseMs = 300;
  * entry: trimming waits for it.
  */
 export class Auditor {
-  /** Entries of its stream that it has seen. */
-  seen = 0;
   readonly stream: string;
   private readonly redis: Redis;
-  private lastId = "0-0";
+  private readonly ids = new Set<string>();
   private stopping = false;
   private ended: Promise<void> | undefined;
 
@@ -21,6 +19,11 @@ export class Auditor {
     this.redis = redis.duplicate();
     this.redis.on("error", () => undefined);
     this.stream = stream;
+  }
+
+  /** How many entries of its stream it has seen. */
+  get seen(): number {
+    return this.ids.size;
   }
 
   async start(): Promise<void> {
@@ -35,14 +38,11 @@ export class Auditor {
   }
 
   private async run(): Promise<void> {
-    let from = "0";
     while (!this.stopping) {
-      try {
-        // What was delivered and never arrived comes first.
-        from = (await this.read(from)) ? from : ">";
-      } catch {
-        from = "0";
-      }
+      // What was delivered and never arrived comes first. A lost reply need not be an error: the client may ask again by itself.
+      await this.read("0")
+        .then((found) => found || this.read(">"))
+        .catch(() => undefined);
       await pause(pauseMs);
     }
   }
@@ -61,15 +61,8 @@ export class Auditor {
     )) as [string, [string, string[] | null][]][] | null;
     const ids = (reply?.[0]?.[1] ?? []).map(([id]) => id);
     if (ids.length === 0) return false;
-    this.seen += ids.filter((id) => isAfter(id, this.lastId)).length;
-    this.lastId = ids.at(-1) ?? this.lastId;
+    for (const id of ids) this.ids.add(id);
     await this.redis.xack(this.stream, name, ...ids);
     return true;
   }
-}
-
-function isAfter(left: string, right: string): boolean {
-  const [leftMs = 0, leftSequence = 0] = left.split("-").map(Number);
-  const [rightMs = 0, rightSequence = 0] = right.split("-").map(Number);
-  return leftMs === rightMs ? leftSequence > rightSequence : leftMs > rightMs;
 }

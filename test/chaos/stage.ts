@@ -55,7 +55,7 @@ export interface StageOptions {
 
 export async function openStage({ folder, seed, findings }: StageOptions): Promise<Stage> {
   await using stack = new AsyncDisposableStack();
-  const redisServer = await startRedis({ folder: join(folder, "redis") });
+  const redisServer = await startRedis({ folder: join(folder, "redis"), appendfsync: "always" });
   stack.defer(() => redisServer.stop());
   const postgres = await startPostgres({
     folder: join(folder, "postgres"),

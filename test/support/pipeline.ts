@@ -36,7 +36,7 @@ export async function startPipeline(options: PipelineOptions): Promise<RunningPi
   stack.defer(() => primary.stop());
   const read = await startPostgres({ folder: join(folder, "read") });
   stack.defer(() => read.stop());
-  const redis = await startRedis({ folder: join(folder, "redis") });
+  const redis = await startRedis({ folder: join(folder, "redis"), appendfsync: "always" });
   stack.defer(() => redis.stop());
   await options.prepare?.(primary.url);
   const debezium = await startDebezium({
