@@ -11,15 +11,10 @@ import { bufferOf, type Span } from "../decode/span.ts";
  */
 export type WorkKind = "upsert" | "partial" | "moved" | "append" | "delete" | "truncate";
 
-interface WorkFields {
-  readonly kind: WorkKind;
-  readonly change: Change;
-  readonly plan: ShapePlan;
-  readonly absent: ReadonlySet<string>;
-  readonly isNew: boolean;
+type WorkFields = Pick<Work, "kind" | "change" | "plan" | "absent" | "isNew"> & {
   /** In place of the change's own; undefined: that. */
   readonly overlaid: Buffer | undefined;
-}
+};
 
 /** As a span it is the row's image; of a delete the key's object; of a truncate empty. */
 export class Work implements Span {

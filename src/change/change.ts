@@ -34,19 +34,19 @@ export interface KeyLink {
   readonly oldKey: string | undefined;
 }
 
-interface ChangeFields {
-  readonly form: ChangeForm;
-  readonly entryIndex: number;
-  readonly bytes: Buffer;
-  readonly keyStart: number;
-  readonly keyEnd: number;
-  readonly imageStart: number;
-  readonly imageEnd: number;
-  readonly position: bigint;
-  readonly logged: bigint;
-  readonly commit: Commit;
-  readonly link: KeyLink | undefined;
-}
+type ChangeFields = Pick<
+  Change,
+  | "form"
+  | "entryIndex"
+  | "bytes"
+  | "keyStart"
+  | "keyEnd"
+  | "imageStart"
+  | "imageEnd"
+  | "position"
+  | "logged"
+  | "commit"
+> & { readonly link: KeyLink | undefined };
 
 /**
  * One decoded insert, update, delete, truncate or snapshot read. Key and image stay where they were read; whoever asks for one must do so
