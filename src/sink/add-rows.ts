@@ -2,16 +2,11 @@ import type { Segment } from "../batch/fold.ts";
 import type { Work } from "../batch/work.ts";
 import { fixedColumns } from "../catalog/shape-plan.ts";
 import { CopyText } from "../decode/copy-text.ts";
-import { spanOf } from "../decode/span.ts";
 import { TextArrays } from "../decode/text-arrays.ts";
 import { copyStep, type CopyTrials } from "./copy-inserts.ts";
 import type { Parameter } from "./message-writer.ts";
-import { removeBuriedSql } from "./statements/buried-rows.ts";
-import { jsonArray } from "./statements/rows.ts";
 import {
   appendSql,
-  deleteSql,
-  moveAwaySql,
   upsertAboveArraysSql,
   upsertAboveSql,
   upsertUndeletedArraysSql,
@@ -21,7 +16,7 @@ import type { StepSequence } from "./step-sequence.ts";
 import { textList } from "./text-list.ts";
 import { requireAbove, type AboveTombstones, type DatabaseHorizon } from "./tombstone-horizon.ts";
 import { groups, isDelete, oldestOf, sortByKey, type Group } from "./work-groups.ts";
-import { images, keys, logged, positions, sqlOf } from "./work-queries.ts";
+import { deletion, images, keys, positions, removalOfBuried, sqlOf } from "./work-queries.ts";
 
 export interface AddOptions {
   readonly horizon: Pick<DatabaseHorizon, "known" | "raise">;
@@ -93,8 +88,10 @@ class Adding {
   }
 
   add(group: Group): void {
-    if (isDelete(group.kind)) this.addDelete(group);
-    else this.addUpserts(group);
+    if (isDelete(group.kind)) {
+      sortByKey(group.work);
+      this.sequence.add(deletion(group));
+    } else this.addUpserts(group);
   }
 
   finish(): AddedRows {
@@ -103,17 +100,6 @@ class Adding {
     const sum = (counts: readonly number[], of: readonly number[]): number =>
       of.reduce((total, index) => total + (counts[index] ?? 0), 0);
     return { copied, stale: (counts) => guarded - sum(counts, written) + sum(counts, removed) };
-  }
-
-  private addDelete({ plan, work, kind }: Group): void {
-    sortByKey(work);
-    const table = plan.table.name.id;
-    const values = [images(work), positions(work), textList(keys(work))];
-    const step =
-      kind === "moved-delete"
-        ? { text: sqlOf(plan, kind, () => moveAwaySql(plan)), values: [...values, logged(work), table] }
-        : { text: sqlOf(plan, kind, () => deleteSql(plan)), values: [...values, table] };
-    this.sequence.add(step);
   }
 
   /** New rows by COPY where that can be, the others by a statement. */
@@ -163,18 +149,13 @@ class Adding {
   /** Looks each key up among the tombstones, and takes back what met a delete in progress. */
   private addUndeleted(group: Group): void {
     const { plan, work } = group;
-    const table = plan.table.name.id;
-    const keyTexts = keys(work);
-    const keyList = textList(keyTexts);
     const { values, inArrays } = imagesOf(group);
     const text = inArrays
       ? sqlOf(plan, "upsert undeleted arrays", () => upsertUndeletedArraysSql(plan))
       : sqlOf(plan, "upsert undeleted", () => upsertUndeletedSql(plan));
-    const insert = { text, values: [...values, positions(work), keyList, table] };
+    const insert = { text, values: [...values, positions(work), textList(keys(work)), plan.table.name.id] };
     this.addGuarded(work.length, this.sequence.add(insert));
-    const keyObjects = jsonArray(keyTexts.map((key) => spanOf(Buffer.from(key))));
-    const remove = sqlOf(plan, "buried", () => removeBuriedSql(plan));
-    this.removed.push(this.sequence.add({ text: remove, values: [keyObjects, keyList, table] }));
+    this.removed.push(this.sequence.add(removalOfBuried(group)));
   }
 }
 

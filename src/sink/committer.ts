@@ -47,7 +47,7 @@ interface Ticket {
   /** Since when it waits, on the clock of performance.now(). */
   readonly since: number;
   readonly settle: PromiseWithResolvers<Committed>;
-  alone: boolean;
+  readonly alone: boolean;
 }
 
 interface Prepared extends Ticket {

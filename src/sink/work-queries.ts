@@ -3,8 +3,11 @@ import type { Work } from "../batch/work.ts";
 import type { ShapePlan } from "../catalog/shape-plan.ts";
 import { withNulls } from "../decode/overlay.ts";
 import { spanOf } from "../decode/span.ts";
+import { removeBuriedSql } from "./statements/buried-rows.ts";
 import { jsonArray } from "./statements/rows.ts";
 import { deleteSql, moveAwaySql } from "./statements/write-rows.ts";
+import type { Step } from "./step-sequence.ts";
+import { textList } from "./text-list.ts";
 import type { Group } from "./work-groups.ts";
 
 /* What work becomes as parameters of statements. */
@@ -57,15 +60,33 @@ export function sqlOf(plan: ShapePlan, id: string, text: () => string): string {
 }
 
 export function queryOf(plan: ShapePlan, id: string, text: () => string, values: unknown[]): pg.QueryConfig {
-  const sql = sqlOf(plan, id, text);
-  let name = names.get(sql);
-  if (name === undefined) names.set(sql, (name = `sluice_${names.size + 1}`));
-  return { name, text: sql, values };
+  return named({ text: sqlOf(plan, id, text), values });
 }
 
-export function deletion({ plan, work, kind }: Group): pg.QueryConfig {
-  const [values, table] = [[images(work), positions(work), keys(work)], plan.table.name.id];
+/** For the driver, which prepares a statement that has a name once for each connection. */
+export function named({
+  text,
+  values,
+}: {
+  readonly text: string;
+  readonly values: readonly unknown[];
+}): pg.QueryConfig {
+  let name = names.get(text);
+  if (name === undefined) names.set(text, (name = `sluice_${names.size + 1}`));
+  return { name, text, values: [...values] };
+}
+
+export function deletion({ plan, work, kind }: Group): Step {
+  const [values, table] = [[images(work), positions(work), textList(keys(work))], plan.table.name.id];
   return kind === "moved-delete"
-    ? queryOf(plan, kind, () => moveAwaySql(plan), [...values, logged(work), table])
-    : queryOf(plan, kind, () => deleteSql(plan), [...values, table]);
+    ? { text: sqlOf(plan, kind, () => moveAwaySql(plan)), values: [...values, logged(work), table] }
+    : { text: sqlOf(plan, kind, () => deleteSql(plan)), values: [...values, table] };
+}
+
+/** Takes back what an insert brought in that met a delete in progress. */
+export function removalOfBuried({ plan, work }: Group): Step {
+  const keyTexts = keys(work);
+  const keyObjects = jsonArray(keyTexts.map((key) => spanOf(Buffer.from(key))));
+  const text = sqlOf(plan, "buried", () => removeBuriedSql(plan));
+  return { text, values: [keyObjects, textList(keyTexts), plan.table.name.id] };
 }

@@ -2,11 +2,8 @@ import type pg from "pg";
 import type { Segment } from "../batch/fold.ts";
 import type { Work } from "../batch/work.ts";
 import { fixedColumns, type ShapePlan } from "../catalog/shape-plan.ts";
-import { spanOf } from "../decode/span.ts";
 import { SluiceError } from "../errors/sluice-error.ts";
-import { removeBuriedSql } from "./statements/buried-rows.ts";
 import { changedIdentitySql } from "./statements/changed-identity.ts";
-import { jsonArray } from "./statements/rows.ts";
 import {
   appendSql,
   movedSql,
@@ -25,8 +22,10 @@ import {
   keys,
   logged,
   masks,
+  named,
   positions,
   queryOf,
+  removalOfBuried,
   rows,
 } from "./work-queries.ts";
 
@@ -90,7 +89,7 @@ async function writeGroup(client: pg.ClientBase, group: Group, horizon: Tombston
     case "delete":
     case "moved-delete": {
       for (const each of work) horizon.raise(table, each.position);
-      await client.query(deletion(group));
+      await client.query(named(deletion(group)));
       return work.length;
     }
     case "partial":
@@ -130,16 +129,9 @@ async function writeUpserts(client: pg.ClientBase, group: Group, horizon: Tombst
 }
 
 /** Inserts, and takes back what met a delete in progress. */
-async function writeUnburied(
-  client: pg.ClientBase,
-  { plan, work }: Group,
-  insert: pg.QueryConfig,
-): Promise<number> {
-  const keyList = keys(work);
-  const keyObjects = jsonArray(keyList.map((key) => spanOf(Buffer.from(key))));
-  const values = [keyObjects, keyList, plan.table.name.id];
+async function writeUnburied(client: pg.ClientBase, group: Group, insert: pg.QueryConfig): Promise<number> {
   // Made before anything is sent: a promise that nobody waits for would end the process if it fails.
-  const remove = queryOf(plan, "buried", () => removeBuriedSql(plan), values);
+  const remove = named(removalOfBuried(group));
   const [written, buried] = await Promise.all([client.query(insert), client.query(remove)]);
   return rows(written) - rows(buried);
 }

@@ -1,5 +1,4 @@
 import { expect, it } from "vitest";
-import { sleep } from "../../src/runtime/sleep.ts";
 import { entryFields } from "../support/entries.ts";
 import { lostCommit, startFaultProxy, type FaultProxy } from "../support/fault-proxy.ts";
 import { createScene, holdBatches, type RunningMember, type Scene } from "../support/scene.ts";
@@ -23,8 +22,10 @@ async function together(
   await held.waiting();
   await change(scene, proxy);
   for (const stream of others) await scene.append(1, 1, stream);
-  // Nobody can see that they were read; should one not be, it does not share and the test says so.
-  await sleep(500);
+  // What was read waits for its turn at once.
+  await expect
+    .poll(() => others.every((stream) => member.seen.read.has(stream)), { timeout: 10_000 })
+    .toBe(true);
   await held.release();
   await scene.expectAppliedOnce(1, first);
   await look(scene, member);

@@ -53,6 +53,8 @@ export interface RunningMember extends AsyncDisposable {
   /** Codes of all failures so far, in order; `rewound` counts sessions that began at the checkpoint, `reasons` says why they did. */
   readonly seen: {
     readonly codes: readonly ErrorCode[];
+    /** Entries that were read of each stream. */
+    readonly read: ReadonlyMap<string, number>;
     readonly rewound: number;
     readonly reasons: readonly string[];
   };
@@ -135,12 +137,14 @@ async function expectAppliedOnce(scene: Scene, last: number, stream: string): Pr
 export async function startMember(config: Config): Promise<RunningMember> {
   const codes: ErrorCode[] = [];
   const reasons: string[] = [];
-  const seen = { codes, reasons, rewound: 0 };
+  const read = new Map<string, number>();
+  const seen = { codes, reasons, read, rewound: 0 };
   const note = (error: SluiceError | undefined): void => {
     if (error !== undefined) codes.push(error.code);
   };
   const progress: ProgressListener = {
     ...quietProgress,
+    entriesRead: (stream, entries) => void read.set(stream, (read.get(stream) ?? 0) + entries),
     rewound: (_stream, reason) => {
       seen.rewound++;
       reasons.push(reason);

@@ -47,6 +47,13 @@ describe("Decoder", () => {
     expect(changes[0]?.image?.toString()).toBe('{"id":9223372036854775807,"n":1.10}');
   });
 
+  it("refuses a key that only the bytes behind it would make whole", () => {
+    const value = { after: { id: 1 }, source, op: "c" };
+    const { changes, failure } = decode(entry({ key: '{"id":1', "}": "", value }));
+    expect(changes).toEqual([]);
+    expect(failure?.code).toBe("ENTRY_NOT_DEBEZIUM");
+  });
+
   it("gives images with the same columns one shape and others another", () => {
     const rows = [
       { id: 1, a: 1 },
