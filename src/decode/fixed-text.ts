@@ -35,6 +35,42 @@ export class FixedText {
   }
 }
 
+/** Fixed text around values whose places are known: all of it is compared in one loop, eight bytes at a time where it has as many. */
+export class TextAround {
+  private readonly wordOffsets: Int32Array;
+  private readonly words: Float64Array;
+  private readonly byteOffsets: Int32Array;
+  private readonly bytes: Uint8Array;
+
+  /** `text` with the places of the values, in their order. */
+  constructor(text: Buffer, values: readonly { readonly start: number; readonly end: number }[]) {
+    const wordOffsets: number[] = [];
+    const byteOffsets: number[] = [];
+    const starts = [0, ...values.map(({ end }) => end)];
+    const ends = [...values.map(({ start }) => start), text.length];
+    for (const [index, start] of starts.entries()) {
+      const end = ends[index] ?? start;
+      if (end - start < 8) for (let at = start; at < end; at++) byteOffsets.push(at);
+      else for (let at = start; at < end; at += 8) wordOffsets.push(Math.min(at, end - 8));
+    }
+    this.wordOffsets = Int32Array.from(wordOffsets);
+    this.words = Float64Array.from(wordOffsets, (at) => text.readDoubleLE(at));
+    this.byteOffsets = Int32Array.from(byteOffsets);
+    this.bytes = Uint8Array.from(byteOffsets, (at) => text[at] ?? 0);
+  }
+
+  /** `bytes` has as many bytes from there on. */
+  standsAt(bytes: Buffer, from: number): boolean {
+    const { words, wordOffsets, byteOffsets, bytes: own } = this;
+    const view = viewOf(bytes);
+    for (let index = 0; index < words.length; index++)
+      if (view.getFloat64(from + (wordOffsets[index] ?? 0), true) !== words[index]) return false;
+    for (let index = 0; index < own.length; index++)
+      if (bytes[from + (byteOffsets[index] ?? 0)] !== own[index]) return false;
+    return true;
+  }
+}
+
 let viewed: Buffer | undefined;
 let view: DataView = new DataView(new ArrayBuffer(0));
 

@@ -36,12 +36,15 @@ export function skipSpace(bytes: Uint8Array, from: number): number {
 export function skipString(bytes: Buffer, from: number): number {
   const length = bytes.length;
   let at = from + 1;
-  // Most strings are short, and a loop beats the call; long ones are handed to native search.
-  const near = Math.min(length, at + 48);
+  // A short run is looped over faster than native search is called; behind an escape, such as JSON in a string has many of, another begins.
+  let near = Math.min(length, at + 48);
   while (at < near) {
     const byte = bytes[at];
     if (byte === quote) return at + 1;
-    at += byte === backslash ? 2 : 1;
+    at++;
+    if (byte !== backslash) continue;
+    at++;
+    near = Math.min(length, at + 48);
   }
   return skipLongString(bytes, at);
 }

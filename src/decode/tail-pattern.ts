@@ -1,6 +1,6 @@
 import type { Envelope } from "./envelope.ts";
-import { viewOf } from "./fixed-text.ts";
-import { PatternTree, type PatternText } from "./pattern-tree.ts";
+import { FixedText, TextAround } from "./fixed-text.ts";
+import { TextTree } from "./text-tree.ts";
 
 /**
  * A member that is a number. It cannot be found inside a string, where a backslash stands before each quote, nor between two: behind the
@@ -12,6 +12,7 @@ const sequence = /"sequence":"\[(?:null|\\"(\d+)\\"),\\"(\d+)\\"\]"/d;
 /** What a number of the tail says, if anybody asks. */
 type Meaning = "committedAt" | "commit" | "position" | "other";
 
+/** Where it stands in the tail. */
 interface Slot {
   readonly start: number;
   readonly end: number;
@@ -23,69 +24,123 @@ type Source = Pick<Envelope, "schema" | "table" | "op">;
 
 /** More digits than a float holds exactly: a log beyond a petabyte. */
 const mostDigits = 15;
+/** Beyond it all is learned anew: tables that changed or went leave theirs behind. */
+const mostPatterns = 2_000;
+/** Since a pattern last fitted. */
+const mostMisses = 64;
 
 /**
- * The bytes after `after`, learned from envelopes that were met: fixed text with numbers in between. Most envelopes of a table differ in
- * these numbers only, so the next one is compared byte by byte and its numbers are read on the way; no text is made, nothing is searched.
+ * The bytes after `after`, learned from envelopes that were met. Most envelopes of a table differ in some numbers only, and these keep
+ * their lengths for long: so a pattern is a tail's length, the places of its numbers, and the text around them. One look at the bytes in which
+ * patterns differ finds the only one that may fit, one loop compares it, and the numbers that matter are read where they must stand.
+ *
+ * What stands in the place of another number is not looked at. In JSON it is a value, since the text before it ends with a colon and the text behind
+ * it begins another member, which cannot be inside a string; a null of as many bytes, say, is as good.
  */
 export class TailPatterns {
-  private readonly patterns = new PatternTree<Meaning, Source>();
+  /** By the tails' lengths. */
+  private groups = new Map<number, PatternGroup[]>();
+  private learned = 0;
+  private misses = 0;
 
   /** Whether the bytes from `from` to `to` are of a known pattern; if so, what they say is put into the envelope. */
   read(bytes: Buffer, from: number, to: number, envelope: Envelope): boolean {
-    const { patterns } = this;
-    const view = viewOf(bytes);
-    let at = from;
-    let step = patterns.first.candidate(bytes, at);
-    while (step?.text.standsAt(bytes, view, at, to) === true) {
-      const { found, meaning } = step;
-      at += step.text.length;
-      if (found !== undefined) {
-        if (at !== to) return false;
-        patterns.hit();
-        take(found, envelope);
-        return true;
-      }
-      const start = at;
-      let number = 0;
-      for (; at < to; at++) {
-        const digit = (bytes[at] ?? 0) - 0x30;
-        if (digit < 0 || digit > 9) break;
-        number = number * 10 + digit;
-      }
-      if (at === start || (meaning === "position" && at - start > mostDigits)) return false;
-      if (meaning === "committedAt") envelope.committedAtMs = number;
-      else if (meaning === "commit") envelope.commitLsn = number;
-      else if (meaning === "position") envelope.position = BigInt(number);
-      step = step.next.candidate(bytes, at);
+    for (const { patterns } of this.groups.get(to - from) ?? nothing) {
+      if (patterns.candidate(bytes, from)?.read(bytes, from, envelope) !== true) continue;
+      this.misses = 0;
+      return true;
     }
     return false;
   }
 
   /** From a tail and what was found in it. An unusual one is not learned. */
   learn(tail: string, { schema, table, op }: Source): void {
-    const { patterns } = this;
-    if (!patterns.mayLearn() || /[^ -~]/.test(tail)) return;
+    // It costs as much as several searches, so it is given up for the most part where no two are alike.
+    this.misses++;
+    if ((this.misses > mostMisses && this.misses % 1024 !== 0) || /[^ -~]/.test(tail)) return;
     const slots = slotsOf(tail);
-    if (slots !== undefined) patterns.learn(textsOf(tail, slots), { schema, table, op });
+    if (
+      slots === undefined ||
+      slots.some((slot) => slot.meaning === "position" && lengthOf(slot) > mostDigits)
+    )
+      return;
+    if (this.learned++ === mostPatterns) [this.groups, this.learned] = [new Map(), 1];
+    const pattern = new TailPattern(tail, slots, { schema, table, op });
+    this.groupOf(tail, slots).patterns.get(pattern.text, () => pattern);
+  }
+
+  private groupOf(tail: string, slots: readonly Slot[]): PatternGroup {
+    const places = slots.map(({ start, end }) => `${start}-${end}`).join();
+    let groups = this.groups.get(tail.length);
+    if (groups === undefined) this.groups.set(tail.length, (groups = []));
+    let group = groups.find((each) => each.places === places);
+    if (group === undefined) groups.push((group = { places, patterns: new TextTree() }));
+    return group;
   }
 }
 
-function take(source: Source, envelope: Envelope): void {
-  envelope.schema = source.schema;
-  envelope.table = source.table;
-  envelope.op = source.op;
-  envelope.hasSource = true;
+/** Patterns whose numbers stand in the same places, so that they differ in their texts only. */
+interface PatternGroup {
+  readonly places: string;
+  readonly patterns: TextTree<TailPattern>;
 }
 
-function textsOf(tail: string, slots: readonly Slot[]): PatternText<Meaning>[] {
-  const texts: PatternText<Meaning>[] = [];
-  let from = 0;
-  for (const { start, end, meaning } of slots) {
-    texts.push({ bytes: Buffer.from(tail.slice(from, start), "latin1"), meaning });
-    from = end;
+const nothing: readonly PatternGroup[] = [];
+
+class TailPattern {
+  /** The tail it was learned from, with other digits. */
+  readonly text: FixedText;
+  private readonly around: TextAround;
+  private readonly source: Source;
+  private readonly committedAt: Slot | undefined;
+  private readonly commit: Slot | undefined;
+  private readonly position: Slot | undefined;
+
+  constructor(tail: string, slots: readonly Slot[], source: Source) {
+    const bytes = Buffer.from(tail, "latin1");
+    for (const { start, end } of slots) bytes.fill("0", start, end);
+    this.text = new FixedText(bytes);
+    this.around = new TextAround(bytes, slots);
+    this.source = source;
+    const slotOf = (meaning: Meaning): Slot | undefined => slots.find((slot) => slot.meaning === meaning);
+    this.committedAt = slotOf("committedAt");
+    this.commit = slotOf("commit");
+    this.position = slotOf("position");
   }
-  return [...texts, { bytes: Buffer.from(tail.slice(from), "latin1"), meaning: undefined }];
+
+  read(bytes: Buffer, from: number, envelope: Envelope): boolean {
+    if (!this.around.standsAt(bytes, from)) return false;
+    const committedAt = numberAt(bytes, from, this.committedAt);
+    const commit = numberAt(bytes, from, this.commit);
+    const position = numberAt(bytes, from, this.position);
+    if (Number.isNaN(committedAt) || Number.isNaN(commit) || Number.isNaN(position)) return false;
+    const { source } = this;
+    envelope.schema = source.schema;
+    envelope.table = source.table;
+    envelope.op = source.op;
+    envelope.hasSource = true;
+    if (committedAt !== undefined) envelope.committedAtMs = committedAt;
+    envelope.commitLsn = commit;
+    if (position !== undefined) envelope.position = BigInt(position);
+    return true;
+  }
+}
+
+function lengthOf({ start, end }: Slot): number {
+  return end - start;
+}
+
+/** NaN for what are not digits all through. */
+function numberAt(bytes: Buffer, from: number, slot: Slot | undefined): number | undefined {
+  if (slot === undefined) return undefined;
+  const end = from + slot.end;
+  let number = 0;
+  for (let at = from + slot.start; at < end; at++) {
+    const digit = (bytes[at] ?? 0) - 0x30;
+    if (digit < 0 || digit > 9) return Number.NaN;
+    number = number * 10 + digit;
+  }
+  return number;
 }
 
 /** In their order; undefined without the numbers that matter. */
