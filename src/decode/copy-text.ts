@@ -150,6 +150,12 @@ function copyString(image: Buffer, from: number, to: CopyText): number {
       at++;
       continue;
     }
+    // JSON inside a string is full of these.
+    if (image[at + 1] === quote) {
+      bytes[length++] = quote;
+      at += 2;
+      continue;
+    }
     to.length = length;
     at = copyEscape(image, at + 1, to);
     if (at < 0) return -1;

@@ -121,7 +121,8 @@ class TextArray {
       }
       const escape = image[++at] ?? 0;
       if (escape === unicode) return this.appendParsed(image, from, end);
-      bytes[length++] = controls[escape] ?? escape;
+      // JSON inside a string is full of quotes.
+      bytes[length++] = escape === quote ? quote : (controls[escape] ?? escape);
     }
     this.writeInt(length - begun - 4);
     this.length = length;

@@ -13,7 +13,7 @@ import {
   upsertUndeletedSql,
 } from "./statements/write-rows.ts";
 import type { StepSequence } from "./step-sequence.ts";
-import { textList } from "./text-list.ts";
+import { textList } from "./binary-arrays.ts";
 import { requireAbove, type AboveTombstones, type DatabaseHorizon } from "./tombstone-horizon.ts";
 import { groups, isDelete, oldestOf, sortByKey, type Group } from "./work-groups.ts";
 import { deletion, images, keys, positions, removalOfBuried, sqlOf } from "./work-queries.ts";

@@ -11,6 +11,7 @@ import { unknownRowsSql, waitingRowsSql } from "./statements/write-rows.ts";
 import type { TableOutcome, UnknownCode } from "./replay-tally.ts";
 import { truncateTables } from "./truncate-tables.ts";
 import type { TombstoneHorizon } from "./tombstone-horizon.ts";
+import { keys, positions } from "./work-queries.ts";
 import { writeSegment } from "./write-segment.ts";
 
 /** What a replay does with rows: writes them, or only says what it would write. */
@@ -204,14 +205,6 @@ function tableOf(works: readonly Work[]): string {
 
 function keyObjects(works: readonly Work[]): Buffer {
   return jsonArray(works.map(({ change }) => spanOf(Buffer.from(change.key ?? "{}"))));
-}
-
-function keys(works: readonly Work[]): string[] {
-  return works.map(({ change }) => change.key ?? "");
-}
-
-function positions(works: readonly Work[]): string {
-  return `{${works.map(({ position }) => position).join(",")}}`;
 }
 
 /** Statements that only look for keys have no use for them. */

@@ -7,7 +7,7 @@ import { removeBuriedSql } from "./statements/buried-rows.ts";
 import { jsonArray } from "./statements/rows.ts";
 import { deleteSql, moveAwaySql } from "./statements/write-rows.ts";
 import type { Step } from "./step-sequence.ts";
-import { textList } from "./text-list.ts";
+import { bigintList, textList } from "./binary-arrays.ts";
 import type { Group } from "./work-groups.ts";
 
 /* What work becomes as parameters of statements. */
@@ -20,14 +20,14 @@ export function imagesWithNulls(work: readonly Work[]): Buffer {
   return jsonArray(work.map((each) => spanOf(withNulls(each.image, each.absent))));
 }
 
-/** A bigint[] as PostgreSQL writes it; the driver would look at each element by itself. */
-export function positions(work: readonly Work[]): string {
-  return `{${work.map((each) => each.position.toString()).join(",")}}`;
+/** A bigint[]. */
+export function positions(work: readonly Work[]): Buffer {
+  return bigintList(work.map(({ position }) => position));
 }
 
-/** Where the changes were logged themselves, as a bigint[]. */
-export function logged(work: readonly Work[]): string {
-  return `{${work.map(({ change }) => change.logged).join(",")}}`;
+/** Where the changes were logged themselves, a bigint[]. */
+export function logged(work: readonly Work[]): Buffer {
+  return bigintList(work.map(({ change }) => change.logged));
 }
 
 export function keys(work: readonly Work[]): string[] {
