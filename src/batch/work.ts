@@ -2,6 +2,7 @@ import type { ShapePlan, WrittenColumn } from "../catalog/shape-plan.ts";
 import type { Change } from "../change/change.ts";
 import { memberName, members } from "../decode/json-scan.ts";
 import { withValuesOf } from "../decode/overlay.ts";
+import type { PlaceholderSearch } from "./placeholder-search.ts";
 import { bufferOf, type Span } from "../decode/span.ts";
 
 /**
@@ -83,10 +84,11 @@ export class Work implements Span {
 const none: ReadonlySet<string> = new Set();
 const empty = Buffer.alloc(0);
 
-export function workOf(change: Change, plan: ShapePlan): Work {
+/** `search`: in the read that the change is of. */
+export function workOf(change: Change, plan: ShapePlan, search?: PlaceholderSearch): Work {
   const { op, hasKey, oldKey } = change;
   const isNew = (op === "c" || op === "r") && oldKey === undefined;
-  const absent = hasKey ? absentColumns(change, plan) : none;
+  const absent = hasKey ? absentColumns(change, plan, search) : none;
   return new Work({ kind: kindOf(change, absent), change, plan, absent, isNew, overlaid: undefined });
 }
 
@@ -99,10 +101,15 @@ function kindOf({ op, hasKey, oldKey }: Change, absent: ReadonlySet<string>): Wo
 }
 
 /** Inserts and snapshot reads always carry every value, unless they are the second half of a key change. */
-function absentColumns(change: Change, plan: ShapePlan): ReadonlySet<string> {
+function absentColumns(
+  change: Change,
+  plan: ShapePlan,
+  search: PlaceholderSearch | undefined,
+): ReadonlySet<string> {
   const { op, oldKey } = change;
   const complete = op !== "u" && (op !== "c" || oldKey === undefined);
   if (complete || plan.placeholders.length === 0) return none;
+  if (search?.mayHold(plan) === false) return none;
   const image = change.image ?? empty;
   if (!plan.placeholders.some((each) => image.includes(each))) return none;
   const columns = new Map<string, WrittenColumn>(plan.columns.map((column) => [column.name, column]));

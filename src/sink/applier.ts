@@ -1,5 +1,6 @@
 import type pg from "pg";
 import { fold, type Folded } from "../batch/fold.ts";
+import { PlaceholderSearch } from "../batch/placeholder-search.ts";
 import { workOf, type Work } from "../batch/work.ts";
 import type { Catalog } from "../catalog/catalog.ts";
 import type { Change } from "../change/change.ts";
@@ -141,10 +142,11 @@ export class Applier {
 
   private async works(changes: readonly Change[]): Promise<Work[]> {
     const { catalog } = this.options;
+    const search = new PlaceholderSearch(changes);
     const works: Work[] = [];
     for (const change of changes) {
       const plan = catalog.knownPlan(change) ?? (await this.plan(change, changes.length));
-      works.push(workOf(change, plan));
+      works.push(workOf(change, plan, search));
     }
     return works;
   }

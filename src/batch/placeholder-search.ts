@@ -1,0 +1,47 @@
+import type { Change } from "../change/change.ts";
+
+interface Placeholders {
+  readonly placeholders: readonly Buffer[];
+}
+
+/**
+ * Whether images of one read may leave out large values. Their placeholders are searched for once in all that was read, since most reads
+ * have none: looking into each image by itself costs ten times as much.
+ */
+export class PlaceholderSearch {
+  /** Undefined: they are not of one read. */
+  private readonly read: Buffer | undefined;
+  private readonly answers = new Map<Placeholders, boolean>();
+  private readonly found = new Map<string, boolean>();
+
+  /** Of one read, in its order. */
+  constructor(changes: readonly Change[]) {
+    const [first, last] = [changes.find(hasImage), changes.findLast(hasImage)];
+    const isOne = changes.every(({ bytes }) => bytes === changes[0]?.bytes);
+    if (first === undefined || last === undefined) this.read = nothing;
+    else this.read = isOne ? first.bytes.subarray(first.imageStart, last.imageEnd) : undefined;
+  }
+
+  /** False: no image has one of the plan's placeholders. */
+  mayHold(plan: Placeholders): boolean {
+    let answer = this.answers.get(plan);
+    if (answer === undefined)
+      this.answers.set(plan, (answer = plan.placeholders.some((each) => this.has(each))));
+    return answer;
+  }
+
+  private has(placeholder: Buffer): boolean {
+    if (this.read === undefined) return true;
+    const text = placeholder.toString("latin1");
+    let found = this.found.get(text);
+    // Without its first byte: that is a quote, at each of which the search would stop.
+    if (found === undefined) this.found.set(text, (found = this.read.includes(placeholder.subarray(1))));
+    return found;
+  }
+}
+
+const nothing = Buffer.alloc(0);
+
+function hasImage({ imageStart }: Change): boolean {
+  return imageStart >= 0;
+}
