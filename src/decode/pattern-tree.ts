@@ -6,38 +6,30 @@ const mostPatterns = 2_000;
 /** Since a pattern last fitted. */
 const mostMisses = 64;
 
-/** One text of a pattern: what the value behind it means, or, behind the last text, what was learned. */
-export class PatternStep<Meaning, Found> {
+/** One text of a pattern, and, behind the last text, what was learned. */
+export class PatternStep<Found> {
   readonly text: FixedText;
-  readonly meaning: Meaning | undefined;
-  readonly next = new TextTree<PatternStep<Meaning, Found>>();
+  readonly next = new TextTree<PatternStep<Found>>();
   found: Found | undefined = undefined;
 
-  constructor(text: FixedText, meaning: Meaning | undefined) {
+  constructor(text: FixedText) {
     this.text = text;
-    this.meaning = meaning;
   }
-}
-
-/** A text, and what the value behind it means; nothing stands behind the last one. */
-export interface PatternText<Meaning> {
-  readonly bytes: Buffer;
-  readonly meaning: Meaning | undefined;
 }
 
 /**
  * Patterns of bytes, learned from what was met: fixed texts with values in between. Those that begin alike share their beginning, so that
  * hundreds of tables cost hardly more than one. Whoever reads goes from step to step and passes over the values by itself.
  */
-export class PatternTree<Meaning, Found> {
-  private root = new TextTree<PatternStep<Meaning, Found>>();
+export class PatternTree<Found> {
+  private root = new TextTree<PatternStep<Found>>();
   /** Those of all patterns, by themselves: most stand in many, and one object for each stays in the processor's cache. */
   private texts = new Map<string, FixedText>();
   private learned = 0;
   private misses = 0;
 
   /** Where each pattern begins. */
-  get first(): TextTree<PatternStep<Meaning, Found>> {
+  get first(): TextTree<PatternStep<Found>> {
     return this.root;
   }
 
@@ -52,13 +44,13 @@ export class PatternTree<Meaning, Found> {
     return this.misses <= mostMisses || this.misses % 1024 === 0;
   }
 
-  learn(texts: readonly PatternText<Meaning>[], found: Found): void {
+  learn(texts: readonly Buffer[], found: Found): void {
     if (this.learned++ === mostPatterns) this.forget();
     let tree = this.root;
-    let last: PatternStep<Meaning, Found> | undefined;
-    for (const { bytes, meaning } of texts) {
+    let last: PatternStep<Found> | undefined;
+    for (const bytes of texts) {
       const text = this.textOf(bytes);
-      last = tree.get(text, () => new PatternStep(text, meaning));
+      last = tree.get(text, () => new PatternStep(text));
       tree = last.next;
     }
     if (last !== undefined) last.found = found;

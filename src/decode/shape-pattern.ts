@@ -1,7 +1,7 @@
 import { scanShape } from "./envelope.ts";
 import { viewOf } from "./fixed-text.ts";
 import { members, skipValue } from "./json-scan.ts";
-import { PatternTree, type PatternText } from "./pattern-tree.ts";
+import { PatternTree } from "./pattern-tree.ts";
 
 /**
  * The shapes of objects that were met: the text before each value, braces, commas, names and colons, is compared, and only the values are
@@ -11,7 +11,7 @@ export class ShapePatterns {
   /** As `scanShape` gives them. */
   shape = 0;
   end = 0;
-  private readonly patterns = new PatternTree<never, number>();
+  private readonly patterns = new PatternTree<number>();
 
   /** As `scanShape` does, which reads what no pattern fits. */
   scan(bytes: Buffer, from: number): void {
@@ -42,12 +42,9 @@ export class ShapePatterns {
   }
 }
 
-function textsOf(object: Buffer): PatternText<never>[] {
+function textsOf(object: Buffer): Buffer[] {
   const found = members(object);
   const starts = [0, ...found.map(({ valueEnd }) => valueEnd)];
   const ends = [...found.map(({ valueStart }) => valueStart), object.length];
-  return starts.map((start, index) => ({
-    bytes: Buffer.from(object.subarray(start, ends[index])),
-    meaning: undefined,
-  }));
+  return starts.map((start, index) => Buffer.from(object.subarray(start, ends[index])));
 }
