@@ -34,7 +34,7 @@ export class PlaceholderSearch {
     if (this.read === undefined) return true;
     const text = placeholder.toString("latin1");
     let found = this.found.get(text);
-    // Without its first byte: that is a quote, at each of which the search would stop.
+    // Without its first byte: that is a quote or a bracket, and the search would stop at each of them.
     if (found === undefined) this.found.set(text, (found = this.read.includes(placeholder.subarray(1))));
     return found;
   }

@@ -2,8 +2,8 @@ import type { ShapePlan, WrittenColumn } from "../catalog/shape-plan.ts";
 import type { Change } from "../change/change.ts";
 import { memberName, members } from "../decode/json-scan.ts";
 import { withValuesOf } from "../decode/overlay.ts";
-import type { PlaceholderSearch } from "./placeholder-search.ts";
 import { bufferOf, type Span } from "../decode/span.ts";
+import type { PlaceholderSearch } from "./placeholder-search.ts";
 
 /**
  * What a change asks of the read database.

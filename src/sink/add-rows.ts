@@ -3,6 +3,7 @@ import type { Work } from "../batch/work.ts";
 import { fixedColumns } from "../catalog/shape-plan.ts";
 import { CopyText } from "../decode/copy-text.ts";
 import { TextArrays } from "../decode/text-arrays.ts";
+import { textList } from "./binary-arrays.ts";
 import { copyStep, type CopyTrials } from "./copy-inserts.ts";
 import type { Parameter } from "./message-writer.ts";
 import {
@@ -13,7 +14,6 @@ import {
   upsertUndeletedSql,
 } from "./statements/write-rows.ts";
 import type { StepSequence } from "./step-sequence.ts";
-import { textList } from "./binary-arrays.ts";
 import { requireAbove, type AboveTombstones, type DatabaseHorizon } from "./tombstone-horizon.ts";
 import { groups, isDelete, oldestOf, sortByKey, type Group } from "./work-groups.ts";
 import { deletion, images, keys, positions, removalOfBuried, sqlOf } from "./work-queries.ts";

@@ -3,11 +3,11 @@ import type { Work } from "../batch/work.ts";
 import type { ShapePlan } from "../catalog/shape-plan.ts";
 import { withNulls } from "../decode/overlay.ts";
 import { spanOf } from "../decode/span.ts";
+import { bigintList, textList } from "./binary-arrays.ts";
 import { removeBuriedSql } from "./statements/buried-rows.ts";
 import { jsonArray } from "./statements/rows.ts";
 import { deleteSql, moveAwaySql } from "./statements/write-rows.ts";
 import type { Step } from "./step-sequence.ts";
-import { bigintList, textList } from "./binary-arrays.ts";
 import type { Group } from "./work-groups.ts";
 
 /* What work becomes as parameters of statements. */
