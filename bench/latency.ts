@@ -1,15 +1,10 @@
-import { connect } from "node:net";
-import { once } from "node:events";
-import { setTimeout as sleep } from "node:timers/promises";
 import { Redis } from "ioredis";
 import type pg from "pg";
 import { watchCommitTimes, type CommitTimeCheck } from "./commit-time-check.ts";
 import { withClient } from "./database.ts";
-import { appendCommand, streamOf } from "./fill-streams.ts";
-import { envelopeOf } from "./loads/envelope.ts";
 import { insertLoad } from "./loads/insert.ts";
-import { idOf } from "./loads/load.ts";
 import { startMember, streamNames, waitUntil } from "./member.ts";
+import { nowMs, prepareOpenLoop } from "./open-loop.ts";
 import { prepareSluiceDatabase } from "./sluice-database.ts";
 import { freshDatabase, type Stage } from "./stage.ts";
 import { cpuSeconds } from "./usage.ts";
@@ -40,7 +35,7 @@ export interface LatencyResult {
 
 /**
  * Stream-to-visible latency under an open-loop load: when each entry is due is settled before the first is sent, one burst a
- * millisecond, and the wait counts from then on, whether the sender was late or Redis slow (no coordinated omission). Nothing is
+ * millisecond, by a thread of its own, and the wait counts from then on, whether the sender was late or Redis slow (no coordinated omission). Nothing is
  * asked while it runs: each row has a transaction of its own batch, and PostgreSQL remembers when that committed
  * (`track_commit_timestamp`). All rows behind the warm-up count.
  */
@@ -48,8 +43,9 @@ export async function measureLatency(stage: Stage, entriesPerSecond: number): Pr
   const seconds = warmUpSeconds + measuredSeconds;
   const load = { ...insertLoad(entriesPerSecond * seconds), name: "latency" };
   const streams = streamNames(8);
-  const bursts = makeBursts(streams, load, entriesPerSecond);
   await emptyRedis(stage.redisUrl);
+  const { redisUrl } = stage;
+  using sender = await prepareOpenLoop({ redisUrl, streams, entriesPerSecond, entries: load.size });
   const databaseUrl = await freshDatabase(stage.target, await prepareSluiceDatabase(stage, load));
   const member = await startMember({ stage, databaseUrl, streams });
   try {
@@ -58,7 +54,7 @@ export async function measureLatency(stage: Stage, entriesPerSecond: number): Pr
       const before = await databaseClock(client);
       await using watch = watchCommitTimes(databaseUrl);
       const cpuBefore = cpuSeconds(member.pid);
-      const startedAt = await sendBursts(stage.redisUrl, bursts);
+      const startedAt = await sender.send();
       const cpu = (cpuSeconds(member.pid) - cpuBefore) / seconds;
       await waitUntil(databaseUrl, `SELECT sum(changes_applied) = ${load.size} FROM sluice.shard`);
       const after = await databaseClock(client);
@@ -79,27 +75,6 @@ export async function measureLatency(stage: Stage, entriesPerSecond: number): Pr
   }
 }
 
-/** What is due in each millisecond, ready to be written. */
-function makeBursts(
-  streams: readonly string[],
-  load: ReturnType<typeof insertLoad>,
-  entriesPerSecond: number,
-): Buffer[] {
-  const bursts: string[][] = [];
-  for (const change of load.changes()) {
-    const id = idOf(change.row);
-    const position = {
-      lsn: 24_023_128 + id * 200,
-      lastCommitLsn: 24_023_128 + (id - 1) * 200,
-      transactionId: id,
-      committedAtMs: Date.now(),
-    };
-    const dueMs = Math.floor(((id - 1) * 1000) / entriesPerSecond);
-    (bursts[dueMs] ??= []).push(appendCommand(streamOf(streams, id), id, envelopeOf(change, position)));
-  }
-  return Array.from(bursts, (burst) => Buffer.from((burst ?? []).join("")));
-}
-
 async function emptyRedis(url: string): Promise<void> {
   const redis = new Redis(url);
   try {
@@ -108,27 +83,6 @@ async function emptyRedis(url: string): Promise<void> {
   } finally {
     redis.disconnect();
   }
-}
-
-/** Milliseconds since 1970, finer than Date.now(). */
-function nowMs(): number {
-  return performance.timeOrigin + performance.now();
-}
-
-/** Writes every burst at its time, or as soon as it can. Returns when the first was due. */
-async function sendBursts(redisUrl: string, bursts: readonly Buffer[]): Promise<number> {
-  const url = new URL(redisUrl);
-  const socket = connect({ host: url.hostname, port: Number(url.port), noDelay: true });
-  await once(socket, "connect");
-  socket.resume();
-  const startedAt = nowMs() + 100;
-  for (let next = 0; next < bursts.length;) {
-    const due = Math.min(bursts.length, Math.floor(nowMs() - startedAt) + 1);
-    for (; next < due; next++) socket.write(bursts[next] ?? "");
-    await sleep(1);
-  }
-  socket.end();
-  return startedAt;
 }
 
 /** How far the database's clock is ahead of this process's, from the quickest of many questions. */
