@@ -18,13 +18,20 @@ export const counters = { c: "inserts", u: "updates", d: "deletes", r: "reads", 
 
 export function countByTable(changes: readonly Pick<Change, "table" | "op">[]): TableChanges[] {
   const counts = new Map<string, Counts>();
+  let last: Counts | undefined;
   for (const { table, op } of changes) {
-    let count = counts.get(table.id);
-    if (count === undefined) {
-      count = { table: table.id, inserts: 0, updates: 0, deletes: 0, reads: 0, truncates: 0 };
-      counts.set(table.id, count);
-    }
-    count[counters[op]]++;
+    // Neighbours are of one table for the most part.
+    if (last?.table !== table.id) last = countsOf(counts, table.id);
+    last[counters[op]]++;
   }
   return [...counts.values()];
+}
+
+function countsOf(counts: Map<string, Counts>, table: string): Counts {
+  let count = counts.get(table);
+  if (count === undefined) {
+    count = { table, inserts: 0, updates: 0, deletes: 0, reads: 0, truncates: 0 };
+    counts.set(table, count);
+  }
+  return count;
 }

@@ -8,6 +8,7 @@ export class Entries {
   readonly length: number;
   private readonly spans: Int32Array;
   private readonly starts: Int32Array;
+  private allBytes: number | undefined = undefined;
 
   /**
    * `spans`: start and end in the buffer of each entry's id, and of its fields' names and values, which alternate. `starts`: where
@@ -47,6 +48,11 @@ export class Entries {
 
   /** Bytes of the names and values of the entries from `from` to before `to`. */
   bytesOf(from = 0, to = this.length): number {
+    if (from > 0 || to < this.length) return this.count(from, to);
+    return (this.allBytes ??= this.count(0, this.length));
+  }
+
+  private count(from: number, to: number): number {
     let bytes = 0;
     for (let index = from; index < to; index++) {
       const end = this.starts[index + 1] ?? 0;

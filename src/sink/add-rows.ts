@@ -1,10 +1,10 @@
 import type { Segment } from "../batch/fold.ts";
-import type { Work } from "../batch/work.ts";
-import { fixedColumns } from "../catalog/shape-plan.ts";
+import { fixedColumns, type ShapePlan } from "../catalog/shape-plan.ts";
 import { CopyText } from "../decode/copy-text.ts";
 import { TextArrays } from "../decode/text-arrays.ts";
 import { textList } from "./binary-arrays.ts";
 import { copyStep, type CopyTrials } from "./copy-inserts.ts";
+import { sortByKey } from "./key-order.ts";
 import type { Parameter } from "./message-writer.ts";
 import {
   appendSql,
@@ -15,7 +15,7 @@ import {
 } from "./statements/write-rows.ts";
 import type { StepSequence } from "./step-sequence.ts";
 import { requireAbove, type AboveTombstones, type DatabaseHorizon } from "./tombstone-horizon.ts";
-import { groups, isDelete, oldestOf, sortByKey, type Group } from "./work-groups.ts";
+import { groups, isDelete, oldestOf, type Group } from "./work-groups.ts";
 import { deletion, images, keys, positions, removalOfBuried, sqlOf } from "./work-queries.ts";
 
 export interface AddOptions {
@@ -34,20 +34,30 @@ export interface AddedRows {
 
 /** Whether no answer decides what comes next, so that all can be sent at once. */
 export function isSendable(segments: readonly Segment[]): boolean {
-  return segments.every(({ work }) => work.every(isSendableWork));
-}
-
-function isSendableWork({ kind, plan }: Work): boolean {
-  return kind === "append" || kind === "delete" || (kind === "upsert" && fixedColumns(plan).length === 0);
+  let known: ShapePlan | undefined;
+  for (const { work } of segments) {
+    for (const { kind, plan } of work) {
+      if (kind === "append" || kind === "delete") continue;
+      if (kind !== "upsert") return false;
+      if (plan === known) continue;
+      if (fixedColumns(plan).length > 0) return false;
+      known = plan;
+    }
+  }
+  return true;
 }
 
 /** Tables whose horizon should be known before. */
 export function upsertedTables(segments: readonly Segment[]): ReadonlySet<string> {
-  const tables = new Set<string>();
-  for (const { work } of segments)
-    for (const { kind, plan } of work)
-      if (kind === "upsert" || kind === "append") tables.add(plan.table.name.id);
-  return tables;
+  const plans = new Set<ShapePlan>();
+  let last: ShapePlan | undefined;
+  for (const { work } of segments) {
+    for (const { kind, plan } of work) {
+      if (plan === last || (kind !== "upsert" && kind !== "append")) continue;
+      plans.add((last = plan));
+    }
+  }
+  return new Set(Array.from(plans, (plan) => plan.table.name.id));
 }
 
 /**
@@ -111,8 +121,8 @@ class Adding {
       this.copied.add(table);
       this.above.push({ table, oldest: oldestOf(fresh), isNew: true });
       this.addGuarded(fresh.length, this.sequence.add(copyStep(plan, copyText)));
-      const others = kind === "append" ? [] : work.filter(({ isNew }) => !isNew);
-      if (others.length > 0) this.addStatement({ ...group, work: others });
+      if (fresh.length < work.length)
+        this.addStatement({ ...group, work: work.filter(({ isNew }) => !isNew) });
     } else this.addStatement(group);
   }
 

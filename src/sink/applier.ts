@@ -115,7 +115,7 @@ export class Applier {
   private async transact(chunk: DecodedChunk, range: Range, fresh: boolean): Promise<void> {
     const { pool, committer, lease, progress } = this.options;
     const { from, to } = range;
-    const changes = chunk.changes.filter(({ entryIndex }) => entryIndex >= from && entryIndex < to);
+    const changes = changesOf(chunk, range);
     const next = this.checkpointAt(chunk, from, to);
     const done = batchSummary(changes, to - from);
     const bytes = chunk.entries.bytesOf(from, to);
@@ -163,6 +163,11 @@ export class Applier {
   private checkpointAt(chunk: DecodedChunk, from: number, to: number): Checkpoint {
     return { id: chunk.entries.idOf(to - 1), entries: this.current.entries + BigInt(to - from) };
   }
+}
+
+function changesOf({ changes, entries }: DecodedChunk, { from, to }: Range): readonly Change[] {
+  if (from === 0 && to === entries.length) return changes;
+  return changes.filter(({ entryIndex }) => entryIndex >= from && entryIndex < to);
 }
 
 function countSkips(

@@ -31,11 +31,11 @@ const chunkPages = 1_000;
  * shards may be past it, and their rows stay. Until the checkpoint moves, readers may see the table partly emptied.
  */
 export async function truncateTables(pool: pg.Pool, works: readonly Work[]): Promise<void> {
-  for (const { kind, plan, position } of works) {
-    if (kind !== "truncate") continue;
+  for (const work of works) {
+    if (work.kind !== "truncate") continue;
     const client = await pool.connect();
     try {
-      await truncateTable(client, plan.table, position.toString());
+      await truncateTable(client, work.plan.table, work.position.toString());
       client.release();
     } catch (error) {
       client.release(true);

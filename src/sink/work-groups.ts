@@ -30,11 +30,6 @@ export function oldestOf(work: readonly Work[]): bigint {
   return oldest;
 }
 
-/** Parallel shards lock rows in one order. */
-export function sortByKey(work: Work[]): void {
-  if (work.length > 1) work.sort((left, right) => compare(left.change.key ?? "", right.change.key ?? ""));
-}
-
 /** By table name and then kind, so that parallel shards lock tables and keys in one order. */
 export function groups(segment: Segment): Group[] {
   const found = new Map<ShapePlan, Map<Group["kind"], Group>>();

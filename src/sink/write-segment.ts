@@ -3,6 +3,7 @@ import type { Segment } from "../batch/fold.ts";
 import type { Work } from "../batch/work.ts";
 import { fixedColumns, type ShapePlan } from "../catalog/shape-plan.ts";
 import { SluiceError } from "../errors/sluice-error.ts";
+import { sortByKey } from "./key-order.ts";
 import { changedIdentitySql } from "./statements/changed-identity.ts";
 import {
   appendSql,
@@ -14,7 +15,7 @@ import {
   waitingRowsSql,
 } from "./statements/write-rows.ts";
 import type { TombstoneHorizon } from "./tombstone-horizon.ts";
-import { groups, oldestOf, sortByKey, type Group } from "./work-groups.ts";
+import { groups, oldestOf, type Group } from "./work-groups.ts";
 import {
   deletion,
   images,
