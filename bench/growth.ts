@@ -27,41 +27,46 @@ interface Plan {
   readonly shards: number;
 }
 
-/** Each size is told as soon as it is measured. */
+/** The sizes of one thing run in turns, so that a slow moment of the machine is none of one size alone. */
 export async function measureGrowth(
   stage: Stage,
   options: GrowthOptions,
   tell: (cell: GrowthCell) => void,
 ): Promise<void> {
-  for (const { what, load, shards } of plansOf(options)) {
-    const runs: SluiceRun[] = [];
-    await step(what, async () => {
-      const contender = await sluiceContender(stage, load, { shards });
-      while (runs.length < options.rounds) runs.push(await contender.run());
-    });
-    tell({ what, entries: load.size, runs });
-    await dropDatabase(stage.target, `sluice_${load.name}_run`);
-    await dropDatabase(stage.target, `sluice_${load.name}`);
+  for (const sizes of thingsThatGrow(options)) {
+    const runs = sizes.map((): SluiceRun[] => []);
+    for (let round = 0; round < options.rounds; round++) {
+      for (const [index, { what, load, shards }] of sizes.entries()) {
+        const run = async () => (await sluiceContender(stage, load, { shards })).run();
+        runs[index]?.push(await step(what, run));
+        await dropDatabase(stage.target, `sluice_${load.name}_run`);
+        await dropDatabase(stage.target, `sluice_${load.name}`);
+      }
+    }
+    for (const [index, { what, load }] of sizes.entries())
+      tell({ what, entries: load.size, runs: runs[index] ?? [] });
   }
 }
 
-function plansOf({ rows, full }: GrowthOptions): Plan[] {
+function thingsThatGrow({ rows, full }: GrowthOptions): Plan[][] {
   const backlogs = [10_000, 100_000, 1_000_000, ...(full ? [3_000_000] : [])];
   const sizes = [0, 1_000_000, ...(full ? [10_000_000] : [])];
   return [
-    ...backlogs.map((size) => ({ what: `waiting entries ${size}`, load: insertLoad(size), shards: 8 })),
-    ...[1, 8, 64].map((shards) => ({ what: `shards ${shards}`, load: insertLoad(rows), shards })),
-    ...[1, 10, 100].map((tables) => ({
+    backlogs.map((size) => ({ what: `waiting entries ${size}`, load: insertLoad(size), shards: 8 })),
+    [1, 8, 64].map((shards) => ({ what: `shards ${shards}`, load: insertLoad(rows), shards })),
+    [1, 10, 100].map((tables) => ({
       what: `tables ${tables}`,
       load: tablesLoad(rows, tables),
       shards: 8,
     })),
-    ...sizes.map((size) => ({
+    sizes.map((size) => ({
       what: `rows in the table ${size}`,
       load: scatteredLoad(rows, size),
       shards: 8,
     })),
-  ].map((plan, index) => ({ ...plan, load: { ...plan.load, name: `growth_${index}` } }));
+  ].map((plans, thing) =>
+    plans.map((plan, size) => ({ ...plan, load: { ...plan.load, name: `growth_${thing}_${size}` } })),
+  );
 }
 
 function tablesLoad(rows: number, tables: number): Load {
