@@ -33,17 +33,34 @@ async function bench(options: Options): Promise<void> {
 }
 
 async function measure(options: Options, results: Results): Promise<void> {
-  const { rounds, references, profile, only } = options;
+  const { only } = options;
+  const loads = loadsOf(options);
+  if (loads.length > 0)
+    await onStage(options, async (stage) => {
+      for (const load of loads) results.throughput.push(await measureThroughput(stage, load, options));
+    });
+  if (only.includes("latency"))
+    await onStage(options, async (stage) => {
+      results.latency = await latencyOf(stage, results);
+    });
+  if (only.includes("growth"))
+    await onStage(options, (stage) => measureGrowth(stage, options, (cell) => results.growth.push(cell)));
+  if (only.includes("debezium"))
+    await onStage(options, async (stage) => {
+      results.throughDebezium = await measureThroughDebezium(stage);
+    });
+  if (options.peers)
+    await onStage(options, async (stage) => {
+      results.jdbcSink = await measureJdbcSink(stage);
+    });
+}
+
+/** On servers of its own: those that held millions of rows vacuum them and write them to disk for minutes, beside what is measured next. */
+async function onStage({ profile }: Options, run: (stage: Stage) => Promise<void>): Promise<void> {
   await using stage = await step("PostgreSQL and Redis are started", () =>
     openStage(profile === undefined ? {} : statementTimeSettings),
   );
-  for (const load of loadsOf(options)) {
-    results.throughput.push(await measureThroughput(stage, load, { rounds, references, profile }));
-  }
-  if (only.includes("latency")) results.latency = await latencyOf(stage, results);
-  if (only.includes("growth")) await measureGrowth(stage, options, (cell) => results.growth.push(cell));
-  if (only.includes("debezium")) results.throughDebezium = await measureThroughDebezium(stage);
-  if (options.peers) results.jdbcSink = await measureJdbcSink(stage);
+  await run(stage);
 }
 
 /** What the load of the latency measurement is a third of, when no capacity was measured. */

@@ -72,6 +72,7 @@ export class Committer {
   private waiting: Ticket[] = [];
   private atWork = 0;
   private timer: NodeJS.Timeout | undefined;
+  private soon: NodeJS.Immediate | undefined;
   /** Streams whose last batch failed. */
   private readonly suspects = new Set<string>();
 
@@ -86,7 +87,11 @@ export class Committer {
     const settle = Promise.withResolvers<Committed>();
     const alone = request.alone || this.suspects.has(request.stream);
     this.waiting.push({ request, since: performance.now(), settle, alone });
-    this.next();
+    // What the other shards' sockets hold by now is taken in first, so that it can be in the same transaction.
+    this.soon ??= setImmediate(() => {
+      this.soon = undefined;
+      this.next();
+    });
     return settle.promise;
   }
 
