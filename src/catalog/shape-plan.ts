@@ -1,4 +1,4 @@
-import type { CopyForm, CopyPlan } from "../decode/copy-text.ts";
+import { CopyPlan, type CopyForm } from "../decode/copy-text.ts";
 import { gapsOf } from "../decode/member-gaps.ts";
 import type { ColumnsPlan } from "../decode/text-arrays.ts";
 import { SluiceError } from "../errors/sluice-error.ts";
@@ -52,7 +52,7 @@ export function planShape(table: ReadTable, names: readonly string[]): ShapePlan
     table,
     columns,
     placeholders: distinct(columns.flatMap((column) => column.placeholders)),
-    copy: copyable ? { forms: copyForms, gaps } : undefined,
+    copy: copyable ? new CopyPlan(copyForms, gaps) : undefined,
     arrays: columns.every(isReadAsText) ? { taken, gaps } : undefined,
     leavesColumns: [...table.columns.values()].some(({ name, generated }) => !generated && !named.has(name)),
   };

@@ -1,4 +1,13 @@
 import { skipValue } from "./json-scan.ts";
+import {
+  addressOf,
+  copiedEnd,
+  copyValues,
+  placeOf,
+  valuesProgram,
+  type KernelForm,
+  type Program,
+} from "./kernel.ts";
 import { valueAfter } from "./member-gaps.ts";
 import type { Span } from "./span.ts";
 
@@ -8,7 +17,11 @@ import type { Span } from "./span.ts";
  *
  * Appends the value that begins at `from` and returns the offset behind it, or -1 when it refuses it.
  */
-export type CopyForm = (image: Buffer, from: number, to: CopyText) => number;
+export interface CopyForm {
+  (image: Buffer, from: number, to: CopyText): number;
+  /** What the kernel knows it as: it writes the same, or leaves it to this one. */
+  readonly kernel?: KernelForm;
+}
 
 const firstSize = 64 * 1024;
 const tab = 0x09;
@@ -20,8 +33,24 @@ const letterN = 0x4e;
 
 /** A growing text. */
 export class CopyText {
-  bytes: Buffer = Buffer.allocUnsafeSlow(firstSize);
+  bytes: Buffer;
+  /** Of the bytes in the kernel's memory; -1: they are not in it. */
+  address: number;
   length = 0;
+  private readonly place: Buffer | undefined;
+
+  /** `place`: of the kernel's memory; the text leaves it when it becomes too long. */
+  constructor(place?: Buffer) {
+    this.place = place;
+    this.bytes = place ?? Buffer.allocUnsafeSlow(firstSize);
+    this.address = placeOf(this.bytes);
+  }
+
+  clear(): void {
+    if (this.place !== undefined) this.bytes = this.place;
+    this.address = placeOf(this.bytes);
+    this.length = 0;
+  }
 
   /** Makes room for as many more bytes. */
   reserve(more: number): void {
@@ -30,6 +59,7 @@ export class CopyText {
     const larger = Buffer.allocUnsafeSlow(Math.max(needed, this.bytes.length * 2));
     this.bytes.copy(larger, 0, 0, this.length);
     this.bytes = larger;
+    this.address = -1;
   }
 
   /** ASCII, as it is. */
@@ -62,33 +92,65 @@ export class CopyText {
   }
 }
 
-/** How a row is made of an image: by its members, in their order. */
-export interface CopyPlan {
+interface PlannedValue {
   /** Undefined for a member that is left out. */
-  readonly forms: readonly (CopyForm | undefined)[];
-  /** As `gapsOf` gives them. */
-  readonly gaps: readonly number[];
+  readonly form: CopyForm | undefined;
+  readonly gap: number;
+}
+
+/** Members that follow each other. */
+interface CopyPiece {
+  readonly values: readonly PlannedValue[];
+  /** By which the kernel copies them; undefined where it does not know their forms. */
+  readonly program: Program | undefined;
+}
+
+/** How a row is made of an image: by its members, in their order. */
+export class CopyPlan {
+  readonly pieces: readonly CopyPiece[];
+  readonly members: number;
+
+  /** Forms: undefined for a member that is left out. Gaps: as `gapsOf` gives them. */
+  constructor(forms: readonly (CopyForm | undefined)[], gaps: readonly number[]) {
+    const pieces: PlannedValue[][] = [];
+    for (const [index, form] of forms.entries()) {
+      const value = { form, gap: gaps[index] ?? 0 };
+      const piece = pieces.at(-1);
+      if (piece !== undefined && isOfKernel(piece) === isOfKernel([value])) piece.push(value);
+      else pieces.push([value]);
+    }
+    this.members = forms.length;
+    this.pieces = pieces.map((values) => ({ values, program: programOf(values) }));
+  }
+}
+
+function isOfKernel(values: readonly PlannedValue[]): boolean {
+  return values.every(({ form }) => form?.kernel !== undefined);
+}
+
+function programOf(values: readonly PlannedValue[]): Program | undefined {
+  const known = values.flatMap(({ form, gap }) =>
+    form?.kernel === undefined ? [] : [{ gap, form: form.kernel }],
+  );
+  return known.length === values.length ? valuesProgram(known) : undefined;
 }
 
 /**
  * Appends a row: the image's values by the plan's forms, then the position. False, with nothing appended, when a form refuses its
  * value. The image has the names that the plan was made for.
  */
-export function copyRow(image: Span, { forms, gaps }: CopyPlan, position: bigint, to: CopyText): boolean {
+export function copyRow(image: Span, plan: CopyPlan, position: bigint, to: CopyText): boolean {
   const { bytes, start, end } = image;
   const begun = to.length;
   // Bytes grow by half when they become hexadecimal digits, numbers when they become moments; nothing else does.
-  to.reserve(2 * (end - start) + forms.length * longestMoment + longestPosition);
+  to.reserve(2 * (end - start) + plan.members * longestMoment + longestPosition + kernelStride);
   let at = start;
-  for (let index = 0; index < forms.length; index++) {
-    const form = forms[index];
-    const from = valueAfter(bytes, at, gaps[index] ?? 0);
-    at = form === undefined ? skipValue(bytes, from) : form(bytes, from, to);
+  for (const piece of plan.pieces) {
+    at = copyPiece(bytes, at, piece, to);
     if (at < 0) {
       to.length = begun;
       return false;
     }
-    if (form !== undefined) to.bytes[to.length++] = tab;
   }
   to.decimal(position);
   to.bytes[to.length++] = newline;
@@ -97,11 +159,39 @@ export function copyRow(image: Span, { forms, gaps }: CopyPlan, position: bigint
   return true;
 }
 
+function copyPiece(bytes: Buffer, from: number, { values, program }: CopyPiece, to: CopyText): number {
+  const address = addressOf(bytes);
+  if (program !== undefined && address >= 0 && to.address >= 0) {
+    const end = copyValues(address, bytes, from, program, to.address + to.length);
+    if (end >= 0) {
+      to.length = copiedEnd() - to.address;
+      return end;
+    }
+  }
+  return copyByForms(bytes, from, values, to);
+}
+
+/** The offset behind the values, or -1 when a form refuses one. */
+function copyByForms(bytes: Buffer, start: number, values: readonly PlannedValue[], to: CopyText): number {
+  let at = start;
+  for (const { form, gap } of values) {
+    const from = valueAfter(bytes, at, gap);
+    at = form === undefined ? skipValue(bytes, from) : form(bytes, from, to);
+    if (at < 0) return -1;
+    if (form !== undefined) to.bytes[to.length++] = tab;
+  }
+  return at;
+}
+
+/** What the kernel may write behind what it has to say. */
+const kernelStride = 16;
 const longestMoment = 32;
 const longestPosition = 24;
 
 /** A string's text, or a number or boolean as it stands; an object or array is refused. */
-export function verbatim(image: Buffer, from: number, to: CopyText): number {
+export const verbatim: CopyForm = Object.assign(copyVerbatim, { kernel: { form: 0, argument: 0 } as const });
+
+function copyVerbatim(image: Buffer, from: number, to: CopyText): number {
   const first = image[from] ?? 0;
   if (first === quote) return copyString(image, from, to);
   if (first === nullStart) return copyNull(from, to);

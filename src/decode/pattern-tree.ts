@@ -1,4 +1,5 @@
 import { FixedText } from "./fixed-text.ts";
+import { textsProgram, type Program } from "./kernel.ts";
 import { TextTree } from "./text-tree.ts";
 
 /** Beyond it all is learned anew: tables that changed or went leave theirs behind. */
@@ -11,10 +12,20 @@ export class PatternStep<Found> {
   readonly text: FixedText;
   readonly next = new TextTree<PatternStep<Found>>();
   found: Found | undefined = undefined;
+  /** From here to where patterns part, as of the tree's version. */
+  run: Run<Found> | undefined = undefined;
 
   constructor(text: FixedText) {
     this.text = text;
   }
+}
+
+/** Steps of which each has only one behind it. */
+interface Run<Found> {
+  readonly version: number;
+  /** Undefined: too long for the kernel. */
+  readonly program: Program | undefined;
+  readonly last: PatternStep<Found>;
 }
 
 /**
@@ -27,10 +38,26 @@ export class PatternTree<Found> {
   private texts = new Map<string, FixedText>();
   private learned = 0;
   private misses = 0;
+  /** Rises when patterns are added. */
+  private version = 0;
 
   /** Where each pattern begins. */
   get first(): TextTree<PatternStep<Found>> {
     return this.root;
+  }
+
+  /** The steps from this one on, for the kernel. */
+  runFrom(step: PatternStep<Found>): Run<Found> {
+    const { run } = step;
+    if (run?.version === this.version) return run;
+    const texts: Buffer[] = [];
+    let last = step;
+    for (let next: PatternStep<Found> | undefined = step; next !== undefined; next = next.next.single) {
+      texts.push(next.text.bytes);
+      last = next;
+      if (next.found !== undefined) break;
+    }
+    return (step.run = { version: this.version, program: textsProgram(texts), last });
   }
 
   /** A pattern fitted. */
@@ -46,6 +73,7 @@ export class PatternTree<Found> {
 
   learn(texts: readonly Buffer[], found: Found): void {
     if (this.learned++ === mostPatterns) this.forget();
+    this.version++;
     let tree = this.root;
     let last: PatternStep<Found> | undefined;
     for (const bytes of texts) {

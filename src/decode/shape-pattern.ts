@@ -1,5 +1,6 @@
 import { scanShape } from "./envelope.ts";
 import { viewOf } from "./fixed-text.ts";
+import { addressOf, passTexts } from "./kernel.ts";
 import { members, skipValue } from "./json-scan.ts";
 import { PatternTree } from "./pattern-tree.ts";
 
@@ -15,11 +16,32 @@ export class ShapePatterns {
 
   /** As `scanShape` does, which reads what no pattern fits. */
   scan(bytes: Buffer, from: number): void {
-    if (this.fits(bytes, from)) return;
+    const address = addressOf(bytes);
+    if (address < 0 ? this.fits(bytes, from) : this.fitsInKernel(bytes, from, address)) return;
     const { shape, end } = scanShape(bytes, from);
     this.shape = shape;
     this.end = end;
     if (this.patterns.mayLearn()) this.patterns.learn(textsOf(bytes.subarray(from, end)), shape);
+  }
+
+  private fitsInKernel(bytes: Buffer, from: number, address: number): boolean {
+    const { patterns } = this;
+    let at = from;
+    let step = patterns.first.candidate(bytes, at);
+    while (step !== undefined) {
+      const { program, last } = patterns.runFrom(step);
+      at = program === undefined ? -1 : passTexts(address, bytes, at, program);
+      if (at < 0) return false;
+      if (last.found !== undefined) {
+        this.shape = last.found;
+        this.end = at;
+        patterns.hit();
+        return true;
+      }
+      at = skipValue(bytes, at);
+      step = last.next.candidate(bytes, at);
+    }
+    return false;
   }
 
   private fits(bytes: Buffer, from: number): boolean {

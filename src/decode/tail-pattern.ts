@@ -1,5 +1,6 @@
 import type { Envelope } from "./envelope.ts";
 import { FixedText, TextAround } from "./fixed-text.ts";
+import { addressOf, aroundProgram, standsAround, type Program } from "./kernel.ts";
 import { TextTree } from "./text-tree.ts";
 
 /**
@@ -91,6 +92,7 @@ class TailPattern {
   /** The tail it was learned from, with other digits. */
   readonly text: FixedText;
   private readonly around: TextAround;
+  private readonly program: Program | undefined;
   private readonly source: Source;
   private readonly committedAt: Slot | undefined;
   private readonly commit: Slot | undefined;
@@ -101,6 +103,7 @@ class TailPattern {
     for (const { start, end } of slots) bytes.fill("0", start, end);
     this.text = new FixedText(bytes);
     this.around = new TextAround(bytes, slots);
+    this.program = aroundProgram(bytes, slots);
     this.source = source;
     const slotOf = (meaning: Meaning): Slot | undefined => slots.find((slot) => slot.meaning === meaning);
     this.committedAt = slotOf("committedAt");
@@ -109,7 +112,7 @@ class TailPattern {
   }
 
   read(bytes: Buffer, from: number, envelope: Envelope): boolean {
-    if (!this.around.standsAt(bytes, from)) return false;
+    if (!this.standsAt(bytes, from)) return false;
     const committedAt = numberAt(bytes, from, this.committedAt);
     const commit = numberAt(bytes, from, this.commit);
     const position = numberAt(bytes, from, this.position);
@@ -123,6 +126,14 @@ class TailPattern {
     envelope.commitLsn = commit;
     if (position !== undefined) envelope.position = BigInt(position);
     return true;
+  }
+
+  private standsAt(bytes: Buffer, from: number): boolean {
+    const { program } = this;
+    const address = addressOf(bytes);
+    return program === undefined || address < 0
+      ? this.around.standsAt(bytes, from)
+      : standsAround(address, from, program);
   }
 }
 

@@ -14,6 +14,11 @@ const ended = 256;
 export class TextTree<Entry extends Worded> {
   private root: Node<Entry> | undefined;
 
+  /** The only one there is; undefined when there are others. */
+  get single(): Entry | undefined {
+    return this.root?.entry;
+  }
+
   /** The only one whose text may begin there. */
   candidate(bytes: Buffer, at: number): Entry | undefined {
     let node = this.root;

@@ -1,6 +1,7 @@
 import type { Segment } from "../batch/fold.ts";
 import { fixedColumns, type ShapePlan } from "../catalog/shape-plan.ts";
 import { CopyText } from "../decode/copy-text.ts";
+import { textPlace } from "../decode/kernel.ts";
 import { TextArrays } from "../decode/text-arrays.ts";
 import { textList } from "./binary-arrays.ts";
 import { copyStep, type CopyTrials } from "./copy-inserts.ts";
@@ -80,7 +81,7 @@ export function addRows(
 
 /** Of one step after the other: what they hold is copied when they are added. */
 const arrays = new TextArrays();
-const copyText = new CopyText();
+const copyText = new CopyText(textPlace());
 
 class Adding {
   readonly copied = new Set<string>();

@@ -31,7 +31,7 @@ export class CopyTrials {
   /** The rows as COPY reads them, written to `text`; false: they go the other way. */
   write(plan: ShapePlan, work: readonly Work[], text: CopyText): boolean {
     if (plan.copy === undefined || work.length < fewestRows || this.rest(plan.table.name.id)) return false;
-    text.length = 0;
+    text.clear();
     for (const each of work) if (!copyRow(each, plan.copy, each.position, text)) return false;
     return true;
   }

@@ -1,3 +1,5 @@
+import { takePlace } from "../decode/kernel.ts";
+
 /** Larger ones are not kept: a reply of large rows must not make buffers large for ever. */
 const largest = 4 * 2 ** 20;
 const smallest = 64 * 1024;
@@ -16,7 +18,8 @@ export class BufferPool {
 
   /** Of about `size` bytes, with whatever is in it. */
   take(size: number): Buffer {
-    return this.spare.pop() ?? Buffer.allocUnsafeSlow(Math.min(Math.max(smallest, size), largest));
+    const spare = this.spare.pop() ?? (this.most > 0 ? takePlace() : undefined);
+    return spare ?? Buffer.allocUnsafeSlow(Math.min(Math.max(smallest, size), largest));
   }
 
   giveBack(buffer: Buffer): void {

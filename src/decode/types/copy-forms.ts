@@ -1,4 +1,4 @@
-import { copyNull, verbatim, type CopyForm } from "../copy-text.ts";
+import { copyNull, verbatim, type CopyForm, type CopyText } from "../copy-text.ts";
 
 /* Forms of values for COPY that are more than their JSON's text. What a form refuses is converted by PostgreSQL. */
 
@@ -9,7 +9,7 @@ const minus = 0x2d;
 
 /** A number in a string. COPY would round to the column's scale; without one, `scale` is undefined. */
 export function decimalForm(scale: number | undefined): CopyForm {
-  return (image, from, to) => {
+  const form: CopyForm = (image, from, to) => {
     if (image[from] === nullStart) return copyNull(from, to);
     const start = image[from] === quote ? from + 1 : from;
     let at = image[start] === minus ? start + 1 : start;
@@ -25,6 +25,7 @@ export function decimalForm(scale: number | undefined): CopyForm {
     if (at === start || (scale !== undefined && fraction > scale)) return -1;
     return verbatim(image, from, to);
   };
+  return Object.assign(form, { kernel: { form: 1, argument: scale ?? -1 } as const });
 }
 
 /** A number of a double, or what is none. A whole number, or text, may be finer than a double, and is then rounded. */
@@ -63,25 +64,29 @@ function isNoNumber(image: Buffer, from: number): boolean {
 
 /** Text that fits certainly, having no more bytes than characters are allowed; varchar cuts blanks at the end. */
 export function shortTextForm(most: number): CopyForm {
-  return (image, from, to) => {
+  const form: CopyForm = (image, from, to) => {
     const begun = to.length;
     const end = verbatim(image, from, to);
     return image[from] !== nullStart && to.length - begun > most ? -1 : end;
   };
+  return Object.assign(form, { kernel: { form: 3, argument: most } as const });
 }
 
 /** ISO text of a year from 1 to 9999, which is also PostgreSQL's. */
-export const zonedMomentForm: CopyForm = (image, from, to) => {
-  if (image[from] === nullStart) return copyNull(from, to);
-  if (image[from] !== quote || image[from + 5] !== minus) return -1;
-  let year = 0;
-  for (let at = from + 1; at < from + 5; at++) {
-    const byte = image[at] ?? 0;
-    if (!isDigit(byte)) return -1;
-    year = year * 10 + byte - 0x30;
-  }
-  return year === 0 ? -1 : verbatim(image, from, to);
-};
+export const zonedMomentForm: CopyForm = Object.assign(
+  (image: Buffer, from: number, to: CopyText) => {
+    if (image[from] === nullStart) return copyNull(from, to);
+    if (image[from] !== quote || image[from + 5] !== minus) return -1;
+    let year = 0;
+    for (let at = from + 1; at < from + 5; at++) {
+      const byte = image[at] ?? 0;
+      if (!isDigit(byte)) return -1;
+      year = year * 10 + byte - 0x30;
+    }
+    return year === 0 ? -1 : verbatim(image, from, to);
+  },
+  { kernel: { form: 2, argument: 0 } as const },
+);
 
 /** Microseconds since 1970 as `2024-01-01 00:00:00.000001`. */
 export const momentForm: CopyForm = (image, from, to) => {

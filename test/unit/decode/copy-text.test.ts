@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { copyRow, CopyText, verbatim, type CopyForm, type CopyPlan } from "../../../src/decode/copy-text.ts";
+import { CopyPlan, copyRow, CopyText, verbatim, type CopyForm } from "../../../src/decode/copy-text.ts";
 import { gapsOf } from "../../../src/decode/member-gaps.ts";
 import { spanOf } from "../../../src/decode/span.ts";
 import {
@@ -14,9 +14,10 @@ import {
   timeForm,
   zonedMomentForm,
 } from "../../../src/decode/types/copy-forms.ts";
+import { whereabouts } from "../../support/kernel-bytes.ts";
 
-function planOf(names: readonly string[], forms: CopyPlan["forms"]): CopyPlan {
-  return { forms, gaps: gapsOf(names) };
+function planOf(names: readonly string[], forms: readonly (CopyForm | undefined)[]): CopyPlan {
+  return new CopyPlan(forms, gapsOf(names));
 }
 
 const escapes: Readonly<Record<string, string>> = {
@@ -38,17 +39,27 @@ function readLine(line: string): (string | null)[] {
 }
 
 function written(values: object, form: CopyForm): (string | null)[][] | undefined {
-  const to = new CopyText();
-  const image = Buffer.from(JSON.stringify(values));
   const names = Object.keys(values);
   const plan = planOf(
     names,
     names.map(() => form),
   );
-  if (!copyRow(spanOf(image), plan, 42n, to)) return undefined;
-  const lines = to.bytes.toString("utf8", 0, to.length).split("\n");
-  expect(lines.pop()).toBe("");
-  return lines.map(readLine);
+  const [text, inKernel] = whereabouts.map(([, put, to]) => lineOf(put, to(), values, plan));
+  expect(inKernel).toBe(text);
+  const lines = text?.split("\n");
+  if (lines !== undefined) expect(lines.pop()).toBe("");
+  return lines?.map(readLine);
+}
+
+function lineOf(
+  put: (bytes: Buffer) => Buffer,
+  to: CopyText,
+  values: object,
+  plan: CopyPlan,
+): string | undefined {
+  const json = Buffer.from(JSON.stringify(values));
+  const image = { bytes: put(json), start: 0, end: json.length };
+  return copyRow(image, plan, 42n, to) ? to.bytes.toString("utf8", 0, to.length) : undefined;
 }
 
 function one(value: unknown, form: CopyForm): string | null | undefined {
@@ -64,6 +75,45 @@ const scalar = fc.oneof(
 );
 
 describe("copyRow", () => {
+  it("writes the same by the kernel and by the forms, whatever the forms and values", () => {
+    const forms = [
+      verbatim,
+      decimalForm(2),
+      zonedMomentForm,
+      shortTextForm(20),
+      momentForm,
+      doubleForm,
+      undefined,
+    ];
+    const decimal = fc.tuple(fc.integer(), fc.nat(999)).map(([whole, part]) => `${whole}.${part}`);
+    const moment = fc.date({ noInvalidDate: true }).map((date) => date.toISOString());
+    const value = fc.oneof(
+      scalar,
+      decimal,
+      moment,
+      fc.integer(),
+      fc.jsonValue({ maxDepth: 1 }),
+      fc.string({ minLength: 14, maxLength: 40 }),
+    );
+    const member = fc.tuple(fc.string(), value, fc.constantFrom(...forms));
+    let whole = 0;
+    fc.assert(
+      fc.property(fc.uniqueArray(member, { selector: ([name]) => name, maxLength: 9 }), (members) => {
+        const named = members.filter(([name]) => name !== "__proto__" && !/^\d+$/.test(name));
+        const values = Object.fromEntries(named);
+        const plan = planOf(
+          named.map(([name]) => name),
+          named.map(([, , form]) => form),
+        );
+        const [byForms, byKernel] = whereabouts.map(([, put, to]) => lineOf(put, to(), values, plan));
+        expect(byKernel).toBe(byForms);
+        if (byForms !== undefined) whole++;
+      }),
+      { numRuns: 3000 },
+    );
+    expect(whole).toBeGreaterThan(300);
+  });
+
   it("writes any scalar's text so that COPY reads the same, in one line", () => {
     const row = fc.array(scalar, { minLength: 1, maxLength: 8 });
     fc.assert(
@@ -79,16 +129,27 @@ describe("copyRow", () => {
     );
   });
 
-  it("reads escaped code points, pairs too, and refuses halves of pairs and zero", () => {
-    const to = new CopyText();
-    const raw = (text: string): boolean =>
-      copyRow(spanOf(Buffer.from(`{"a":"${text}"}`)), planOf(["a"], [verbatim]), 1n, to);
-    for (const half of ["\\ud83d", "\\ude00", "\\ud83dx", "\\ud83d\\u0041", "\\u0000", "\\u00zz"])
-      expect(raw(half)).toBe(false);
-    expect(to.length).toBe(0);
-    expect(raw("\\u00e9\\ud83d\\ude00\\u0009\\u005c\\/")).toBe(true);
-    expect(readLine(to.bytes.toString("utf8", 0, to.length - 1))).toEqual(["é😀\t\\/", "1"]);
-  });
+  it.each(whereabouts)(
+    "reads escapes and code points, pairs too, and refuses halves of pairs and zero, %s",
+    (_, put, text) => {
+      const to = text();
+      const raw = (value: string): boolean => {
+        const json = Buffer.from(`{"a":"${value}"}`);
+        return copyRow({ bytes: put(json), start: 0, end: json.length }, planOf(["a"], [verbatim]), 1n, to);
+      };
+      for (const half of ["\\ud83d", "\\ude00", "\\ud83dx", "\\ud83d\\u0041", "\\u0000", "\\u00zz"])
+        expect(raw(half)).toBe(false);
+      expect(to.length).toBe(0);
+      expect(raw("\\u00e9\\ud83d\\ude00\\u0009\\u005c\\/")).toBe(true);
+      expect(readLine(to.bytes.toString("utf8", 0, to.length - 1))).toEqual(["é😀\t\\/", "1"]);
+      to.length = 0;
+      expect(raw("x\\/y")).toBe(true);
+      expect(readLine(to.bytes.toString("utf8", 0, to.length - 1))).toEqual(["x/y", "1"]);
+      to.length = 0;
+      expect(raw('\\/\\"\\n\\\\t')).toBe(true);
+      expect(readLine(to.bytes.toString("utf8", 0, to.length - 1))).toEqual(['/"\n\\t', "1"]);
+    },
+  );
 
   it("leaves out members without a form, and takes all of a refused row back", () => {
     const to = new CopyText();
@@ -99,20 +160,21 @@ describe("copyRow", () => {
     expect(to.bytes.toString("utf8", 0, to.length)).toBe("1\t2\t9\n");
   });
 
-  it("finds values behind any name, with white space or without", () => {
+  it.each(whereabouts)("finds values behind any name, with white space or without, %s", (_, put, text) => {
     const names = ["a", 'q"', "ä\\", "", "b:", "c"];
     const object = Object.fromEntries(names.map((name, index) => [name, index]));
-    for (const text of [
+    for (const json of [
       JSON.stringify(object),
       JSON.stringify(object, undefined, 1),
       `{ ${JSON.stringify(object).slice(1)}`,
     ]) {
-      const to = new CopyText();
+      const to = text();
       const plan = planOf(
         names,
         names.map(() => verbatim),
       );
-      expect(copyRow(spanOf(Buffer.from(text)), plan, 6n, to)).toBe(true);
+      const image = { bytes: put(Buffer.from(json)), start: 0, end: Buffer.byteLength(json) };
+      expect(copyRow(image, plan, 6n, to)).toBe(true);
       expect(readLine(to.bytes.toString("utf8", 0, to.length - 1))).toEqual([
         "0",
         "1",
@@ -123,6 +185,19 @@ describe("copyRow", () => {
         "6",
       ]);
     }
+  });
+
+  it("leaves the kernel's memory when it becomes too long for it, and comes back", () => {
+    const [, put, text] = whereabouts[1] ?? expect.fail();
+    const to = text();
+    const json = Buffer.from(JSON.stringify({ a: "x".repeat(2_000_000) }));
+    const image = { bytes: put(json), start: 0, end: json.length };
+    const plan = planOf(["a"], [verbatim]);
+    for (let row = 0; row < 9; row++) expect(copyRow(image, plan, 1n, to)).toBe(true);
+    expect(to.address).toBe(-1);
+    expect(to.bytes.toString("utf8", 0, to.length)).toBe(`${"x".repeat(2_000_000)}\t1\n`.repeat(9));
+    to.clear();
+    expect([to.length, to.address]).toEqual([0, text().address]);
   });
 
   it("grows with its rows", () => {

@@ -2,12 +2,7 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { Envelope, scanEnvelope } from "../../../src/decode/envelope.ts";
 import { scanUsualEnvelope } from "../../../src/decode/usual-envelope.ts";
-
-/** Undefined: left to the full scan. */
-function usualScan(value: Buffer): Envelope | undefined {
-  const envelope = new Envelope();
-  return scanUsualEnvelope(value, 0, value.length, envelope) ? envelope : undefined;
-}
+import { whereabouts } from "../../support/kernel-bytes.ts";
 
 function fullScan(value: Buffer): Envelope {
   const envelope = new Envelope();
@@ -53,7 +48,13 @@ function isPlainJson(bytes: Buffer): boolean {
   }
 }
 
-describe("scanUsualEnvelope", () => {
+describe.each(whereabouts)("scanUsualEnvelope %s", (_, put) => {
+  /** Undefined: left to the full scan. */
+  function usualScan(value: Buffer): Envelope | undefined {
+    const envelope = new Envelope();
+    return scanUsualEnvelope(put(value), 0, value.length, envelope) ? envelope : undefined;
+  }
+
   it("finds exactly what the full scan finds, or leaves the envelope to it", () => {
     let found = 0;
     fc.assert(

@@ -1,0 +1,71 @@
+import { setFlagsFromString } from "node:v8";
+import { runInNewContext } from "node:vm";
+import { describe, expect, it } from "vitest";
+import {
+  addressOf,
+  aroundProgram,
+  passTexts,
+  standsAround,
+  takePlace,
+  textPlace,
+  textsProgram,
+} from "../../../src/decode/kernel.ts";
+import { BufferPool } from "../../../src/source/buffer-pool.ts";
+
+function placed(text: string): { readonly bytes: Buffer; readonly address: number } {
+  const bytes = takePlace() ?? expect.fail("no place");
+  bytes.write(text);
+  return { bytes, address: addressOf(bytes) };
+}
+
+describe("the kernel", () => {
+  it("runs here, and passes over usual JSON by itself", () => {
+    const json = `{"id":12,"note":"${'long \\" text'.repeat(3)}","list":[1,"]"],"last":null}`;
+    const { bytes, address } = placed(`${json},"source"`);
+    const program = textsProgram(
+      ['{"id":', ',"note":', ',"list":', ',"last":', "}"].map((text) => Buffer.from(text)),
+    );
+    expect(passTexts(address, bytes, 0, program ?? expect.fail())).toBe(Buffer.byteLength(json));
+    expect(textPlace()).toBeDefined();
+  });
+
+  it("passes over nothing that does not end in the bytes", () => {
+    const { bytes, address } = placed("");
+    const program = textsProgram([Buffer.from("{"), Buffer.from("}")]) ?? expect.fail();
+    for (const value of ['"x', '"x\\', '["x"', "12", '"x"']) {
+      const end = bytes.length - value.length - 1;
+      bytes.write(`{${value}`, end);
+      expect(passTexts(address, bytes, end, program)).toBe(-1);
+    }
+  });
+
+  it("forgets its programs when there is no more room, and takes each in again", () => {
+    const { address } = placed("a1b");
+    const small = aroundProgram(Buffer.from("a0b"), [{ start: 1, end: 2 }]) ?? expect.fail();
+    expect(standsAround(address, 0, small)).toBe(true);
+    for (let round = 0; round < 20; round++) {
+      const large = aroundProgram(Buffer.alloc(400_000, "x"), []) ?? expect.fail();
+      expect(standsAround(address, 0, large)).toBe(false);
+      expect(standsAround(address, 0, small)).toBe(true);
+    }
+    expect(aroundProgram(Buffer.alloc(600_000), [])).toBeUndefined();
+  });
+
+  it("gives the place of a buffer that nobody holds to somebody else, and other memory while there is none", async () => {
+    const held: Buffer[] = [];
+    for (let place = takePlace(); place !== undefined; place = takePlace()) held.push(place);
+    expect(held.length).toBeGreaterThan(10);
+    expect(new Set(held.map(addressOf)).size).toBe(held.length);
+    const other = new BufferPool(1).take(100);
+    expect(addressOf(other)).toBe(-1);
+    held.length = 0;
+    setFlagsFromString("--expose-gc");
+    const collect = runInNewContext("gc") as () => void;
+    await expect
+      .poll(() => {
+        collect();
+        return takePlace();
+      })
+      .toBeDefined();
+  });
+});
