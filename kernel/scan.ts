@@ -138,7 +138,8 @@ const shortTextForm = 3;
 
 /**
  * Values as COPY reads them, a tab behind each. The program: how many, then for each the bytes of the name before it, its form and the form's
- * argument. Returns the address behind the last value; `writtenEnd` is where the text ends. Writes up to sixteen bytes more.
+ * argument. Returns the address behind the last value; `writtenEnd` is where the text ends. Writes up to sixteen bytes more. The limit is the end of
+ * the image, whose brace stands behind the last value.
  */
 export function copyValues(from: usize, limit: usize, program: usize, to: usize): usize {
   let at = from;
@@ -173,7 +174,7 @@ export function copyValues(from: usize, limit: usize, program: usize, to: usize)
         if (!isOfScalar(byte)) break;
         store<u8>(out++, byte);
       }
-      if (out == begun || (form == shortTextForm && <i32>(out - begun) > argument)) return 0;
+      if (at >= limit || out == begun || (form == shortTextForm && <i32>(out - begun) > argument)) return 0;
     }
     store<u8>(out++, 0x09);
   }

@@ -140,13 +140,13 @@ function programOf(values: readonly PlannedValue[]): Program | undefined {
  * value. The image has the names that the plan was made for.
  */
 export function copyRow(image: Span, plan: CopyPlan, position: bigint, to: CopyText): boolean {
-  const { bytes, start, end } = image;
+  const { start, end } = image;
   const begun = to.length;
   // Bytes grow by half when they become hexadecimal digits, numbers when they become moments; nothing else does.
   to.reserve(2 * (end - start) + plan.members * longestMoment + longestPosition + kernelStride);
   let at = start;
   for (const piece of plan.pieces) {
-    at = copyPiece(bytes, at, piece, to);
+    at = copyPiece(image, at, piece, to);
     if (at < 0) {
       to.length = begun;
       return false;
@@ -159,10 +159,15 @@ export function copyRow(image: Span, plan: CopyPlan, position: bigint, to: CopyT
   return true;
 }
 
-function copyPiece(bytes: Buffer, from: number, { values, program }: CopyPiece, to: CopyText): number {
+function copyPiece(
+  { bytes, end: limit }: Span,
+  from: number,
+  { values, program }: CopyPiece,
+  to: CopyText,
+): number {
   const address = addressOf(bytes);
   if (program !== undefined && address >= 0 && to.address >= 0) {
-    const end = copyValues(address, bytes, from, program, to.address + to.length);
+    const end = copyValues(address, from, limit, program, to.address + to.length);
     if (end >= 0) {
       to.length = copiedEnd() - to.address;
       return end;

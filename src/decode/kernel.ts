@@ -146,20 +146,18 @@ export function aroundProgram(
   return Program.of([head, padded(text, alignment), padded(mask, alignment)]);
 }
 
-/** Offset behind the values, or -1; they stand as COPY reads them from `toAddress` up to `copiedEnd`. */
+/**
+ * Offset behind the values, or -1; they stand as COPY reads them from `toAddress` up to `copiedEnd`. Looks at nothing from `limit` on, so that it
+ * writes no more than the room that was made for as many bytes.
+ */
 export function copyValues(
   address: number,
-  bytes: Buffer,
   from: number,
+  limit: number,
   program: Program,
   toAddress: number,
 ): number {
-  const end = (kernel as Kernel).copyValues(
-    address + from,
-    address + bytes.length,
-    program.address,
-    toAddress,
-  );
+  const end = (kernel as Kernel).copyValues(address + from, address + limit, program.address, toAddress);
   return end === 0 ? -1 : end - address;
 }
 

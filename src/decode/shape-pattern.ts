@@ -16,22 +16,28 @@ export class ShapePatterns {
 
   /** As `scanShape` does, which reads what no pattern fits. */
   scan(bytes: Buffer, from: number): void {
-    const address = addressOf(bytes);
-    if (address < 0 ? this.fits(bytes, from) : this.fitsInKernel(bytes, from, address)) return;
+    if (this.fits(bytes, from)) return;
     const { shape, end } = scanShape(bytes, from);
     this.shape = shape;
     this.end = end;
     if (this.patterns.mayLearn()) this.patterns.learn(textsOf(bytes.subarray(from, end)), shape);
   }
 
-  private fitsInKernel(bytes: Buffer, from: number, address: number): boolean {
+  private fits(bytes: Buffer, from: number): boolean {
     const { patterns } = this;
+    const view = viewOf(bytes);
+    const address = addressOf(bytes);
     let at = from;
     let step = patterns.first.candidate(bytes, at);
     while (step !== undefined) {
-      const { program, last } = patterns.runFrom(step);
-      at = program === undefined ? -1 : passTexts(address, bytes, at, program);
-      if (at < 0) return false;
+      const run = address < 0 ? undefined : patterns.runFrom(step);
+      let last = step;
+      if (run?.program !== undefined) {
+        at = passTexts(address, bytes, at, run.program);
+        if (at < 0) return false;
+        last = run.last;
+      } else if (step.text.standsAt(bytes, view, at, bytes.length)) at += step.text.length;
+      else return false;
       if (last.found !== undefined) {
         this.shape = last.found;
         this.end = at;
@@ -40,25 +46,6 @@ export class ShapePatterns {
       }
       at = skipValue(bytes, at);
       step = last.next.candidate(bytes, at);
-    }
-    return false;
-  }
-
-  private fits(bytes: Buffer, from: number): boolean {
-    const { patterns } = this;
-    const view = viewOf(bytes);
-    let at = from;
-    let step = patterns.first.candidate(bytes, at);
-    while (step?.text.standsAt(bytes, view, at, bytes.length) === true) {
-      at += step.text.length;
-      if (step.found !== undefined) {
-        this.shape = step.found;
-        this.end = at;
-        patterns.hit();
-        return true;
-      }
-      at = skipValue(bytes, at);
-      step = step.next.candidate(bytes, at);
     }
     return false;
   }

@@ -4,11 +4,13 @@ import { describe, expect, it } from "vitest";
 import {
   addressOf,
   aroundProgram,
+  copyValues,
   passTexts,
   standsAround,
   takePlace,
   textPlace,
   textsProgram,
+  valuesProgram,
 } from "../../../src/decode/kernel.ts";
 import { BufferPool } from "../../../src/source/buffer-pool.ts";
 
@@ -37,6 +39,18 @@ describe("the kernel", () => {
       bytes.write(`{${value}`, end);
       expect(passTexts(address, bytes, end, program)).toBe(-1);
     }
+  });
+
+  it("copies nothing that does not end before the limit", () => {
+    const { address } = placed('{"a":"xyz","b":123,"c":');
+    const text = textPlace() ?? expect.fail();
+    const program = valuesProgram(
+      ["a", "b"].map(() => ({ gap: 5, form: { form: 0, argument: 0 } as const })),
+    );
+    const copied = (limit: number): number =>
+      copyValues(address, 0, limit, program ?? expect.fail(), addressOf(text));
+    expect(copied(19)).toBe(18);
+    for (const limit of [3, 6, 9, 12, 15, 16, 18]) expect(copied(limit)).toBe(-1);
   });
 
   it("forgets its programs when there is no more room, and takes each in again", () => {
