@@ -1,14 +1,14 @@
 import type { Change } from "./change.ts";
 
+export const operations = ["inserts", "updates", "deletes", "reads", "truncates"] as const;
+
+/** A number for each operation. */
+export type Operations = Readonly<Record<(typeof operations)[number], number>>;
+
 /** Changes of one table, by operation. */
-export interface TableChanges {
+export interface TableChanges extends Operations {
   /** schema.table */
   readonly table: string;
-  readonly inserts: number;
-  readonly updates: number;
-  readonly deletes: number;
-  readonly reads: number;
-  readonly truncates: number;
 }
 
 type Counts = { -readonly [Key in keyof TableChanges]: TableChanges[Key] };

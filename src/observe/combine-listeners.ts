@@ -3,10 +3,19 @@ import type { ProgressListener } from "./progress.ts";
 /** One listener that tells several, in order. */
 export function combineListeners(...listeners: readonly ProgressListener[]): ProgressListener {
   return {
-    entriesRead: (...told) => listeners.forEach((listener) => listener.entriesRead(...told)),
-    changesDecoded: (...told) => listeners.forEach((listener) => listener.changesDecoded(...told)),
-    batchApplied: (...told) => listeners.forEach((listener) => listener.batchApplied(...told)),
-    entriesSettled: (...told) => listeners.forEach((listener) => listener.entriesSettled(...told)),
+    // These are called with every read and batch.
+    entriesRead: (stream, entries, bytes) => {
+      for (const each of listeners) each.entriesRead(stream, entries, bytes);
+    },
+    changesDecoded: (tables) => {
+      for (const each of listeners) each.changesDecoded(tables);
+    },
+    batchApplied: (batch) => {
+      for (const each of listeners) each.batchApplied(batch);
+    },
+    entriesSettled: (stream, entries, bytes) => {
+      for (const each of listeners) each.entriesSettled(stream, entries, bytes);
+    },
     rewound: (...told) => listeners.forEach((listener) => listener.rewound(...told)),
     shardState: (...told) => listeners.forEach((listener) => listener.shardState(...told)),
     retried: (...told) => listeners.forEach((listener) => listener.retried(...told)),

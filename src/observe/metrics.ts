@@ -1,9 +1,10 @@
 import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from "prom-client";
-import type { TableChanges } from "../change/count-changes.ts";
+import { operations } from "../change/count-changes.ts";
 import type { PipelineHealth } from "../pipeline/pipeline.ts";
 import type { ShardStatus, StatusReport } from "../pipeline/status.ts";
 import { metricDefinitions, type MetricDefinition, type MetricName } from "./metric-definitions.ts";
 import type { AppliedBatch, ProgressListener, ShardState, SkipReason } from "./progress.ts";
+import { Tally, type Instruments } from "./tally.ts";
 
 export interface MetricsOptions {
   readonly version: string;
@@ -27,15 +28,6 @@ export interface Metrics {
 
 const shardStates: readonly ShardState[] = ["free", "running", "retrying", "stopped"];
 const skipReasons: readonly SkipReason[] = ["stale", "table-excluded", "tombstone", "logical-message"];
-const operations = ["inserts", "updates", "deletes", "reads", "truncates"] as const;
-const singular = {
-  inserts: "insert",
-  updates: "update",
-  deletes: "delete",
-  reads: "read",
-  truncates: "truncate",
-} as const;
-
 /** Tables beyond this share the label `other`, so that a database of many tables does not swamp Prometheus. */
 const mostTables = 200;
 
@@ -43,11 +35,13 @@ const mostTables = 200;
 export function createMetrics(options: MetricsOptions): Metrics {
   const registry = new Registry();
   collectDefaultMetrics({ register: registry });
-  const instruments = new Instruments(registry);
+  const instruments = new PromInstruments(registry);
+  const tally = new Tally();
   initialise(instruments, options);
   return {
-    listener: listenerFor(instruments, options.now ?? Date.now),
+    listener: listenerFor(instruments, tally, options.now ?? Date.now),
     text: async () => {
+      tally.pass(instruments);
       setHealth(instruments, options.health());
       await setSnapshot(instruments, options);
       return await registry.metrics();
@@ -56,7 +50,7 @@ export function createMetrics(options: MetricsOptions): Metrics {
 }
 
 /** One prom-client object per definition, reached by name. */
-class Instruments {
+class PromInstruments implements Instruments {
   private readonly counters = new Map<string, Counter>();
   private readonly gauges = new Map<string, Gauge>();
   private readonly histograms = new Map<string, Histogram>();
@@ -89,7 +83,7 @@ class Instruments {
   }
 }
 
-function initialise(to: Instruments, options: MetricsOptions): void {
+function initialise(to: PromInstruments, options: MetricsOptions): void {
   to.set("sluice_build_info", { version: options.version, node: process.version }, 1);
   for (const stream of options.streams) {
     for (const name of perStreamCounters) to.add(name, { stream }, 0);
@@ -112,36 +106,29 @@ const perStreamCounters = [
   "sluice_consumers_removed_total",
 ] as const;
 
-function listenerFor(to: Instruments, now: () => number): ProgressListener {
+function listenerFor(to: PromInstruments, tally: Tally, now: () => number): ProgressListener {
   const tableLabel = cappedLabels(mostTables);
-  const queue = new Queue((bytes) => to.set("sluice_queue_bytes", {}, bytes));
   return {
-    entriesRead: (stream, entries, bytes) => {
-      to.add("sluice_entries_read_total", { stream }, entries);
-      to.add("sluice_read_bytes_total", { stream }, bytes);
-      queue.add(stream, bytes);
-    },
+    entriesRead: (stream, entries, bytes) => tally.read(stream, entries, bytes),
     changesDecoded: (tables) => {
-      for (const each of tables)
-        addByOperation(to, "sluice_events_received_total", each, tableLabel(each.table));
+      for (const each of tables) tally.received(tableLabel(each.table), each);
     },
     batchApplied: (batch) => {
-      recordBatch(to, batch, now());
-      recordTables(to, batch, tableLabel);
+      const nowMs = now();
+      tally.batch(batch, nowMs);
+      observeBatch(to, batch, nowMs);
+      recordTables(to, tally, batch, tableLabel);
     },
-    entriesSettled: (stream, entries, bytes) => {
-      to.add("sluice_entries_acknowledged_total", { stream }, entries);
-      queue.add(stream, -bytes);
-    },
+    entriesSettled: (stream, entries, bytes) => tally.settled(stream, entries, bytes),
     rewound: (stream, _, reclaimed) => {
       to.add("sluice_rewinds_total", { stream }, 1);
       to.add("sluice_entries_reclaimed_total", { stream }, reclaimed);
-      queue.drop(stream);
+      tally.drop(stream);
     },
     shardState: (stream, state, error) => {
       setState(to, stream, state);
       // What a session had read is gone with it.
-      if (state !== "running") queue.drop(stream);
+      if (state !== "running") tally.drop(stream);
       if (state !== "stopped" || error === undefined) return;
       to.add("sluice_errors_total", { stage: "shard", error_code: error.code, policy: error.policy }, 1);
     },
@@ -162,66 +149,37 @@ function listenerFor(to: Instruments, now: () => number): ProgressListener {
   };
 }
 
-function recordBatch(to: Instruments, batch: AppliedBatch, nowMs: number): void {
-  const { stream } = batch;
-  to.add("sluice_batches_total", { outcome: "applied" }, 1);
+function observeBatch(to: PromInstruments, batch: AppliedBatch, nowMs: number): void {
+  const { stream, committedAtMs } = batch;
   to.observe("sluice_batch_bytes", {}, batch.bytes);
   for (const phase of ["prepare", "write"] as const)
     to.observe("sluice_apply_duration_seconds", { phase }, batch.seconds[phase]);
-  to.add("sluice_backpressure_seconds_total", {}, batch.seconds.waited);
-  to.set("sluice_last_applied_timestamp_seconds", { stream }, nowMs / 1000);
-  if (batch.committedAtMs !== undefined) {
-    to.observe("sluice_end_to_end_seconds", { stream }, Math.max(0, nowMs - batch.committedAtMs) / 1000);
-  }
+  if (committedAtMs !== undefined)
+    to.observe("sluice_end_to_end_seconds", { stream }, Math.max(0, nowMs - committedAtMs) / 1000);
 }
 
-function recordTables(to: Instruments, batch: AppliedBatch, tableLabel: (table: string) => string): void {
+function recordTables(
+  to: PromInstruments,
+  tally: Tally,
+  batch: AppliedBatch,
+  tableLabel: (table: string) => string,
+): void {
   let events = 0;
   for (const applied of batch.tables) {
     const table = tableLabel(applied.table);
-    events += addByOperation(to, "sluice_events_applied_total", applied, table);
+    tally.applied(table, applied);
+    for (const operation of operations) events += applied[operation];
     if (applied.folded > 0) to.add("sluice_events_folded_total", { table }, applied.folded);
   }
   for (const [reason, count] of batch.skipped) to.add("sluice_events_skipped_total", { reason }, count);
   to.observe("sluice_batch_events", {}, events);
 }
 
-/** Returns how many there are. */
-function addByOperation(to: Instruments, name: MetricName, changes: TableChanges, table: string): number {
-  let events = 0;
-  for (const operation of operations) {
-    if (changes[operation] > 0) to.add(name, { table, op: singular[operation] }, changes[operation]);
-    events += changes[operation];
-  }
-  return events;
-}
-
-/** Bytes that were read and are not settled, stream by stream. */
-class Queue {
-  private readonly bytes = new Map<string, number>();
-  private readonly tell: (total: number) => void;
-  private total = 0;
-
-  constructor(tell: (total: number) => void) {
-    this.tell = tell;
-  }
-
-  add(stream: string, bytes: number): void {
-    this.bytes.set(stream, (this.bytes.get(stream) ?? 0) + bytes);
-    this.total += bytes;
-    this.tell(this.total);
-  }
-
-  drop(stream: string): void {
-    this.add(stream, -(this.bytes.get(stream) ?? 0));
-  }
-}
-
-function setState(to: Instruments, stream: string, state: ShardState): void {
+function setState(to: PromInstruments, stream: string, state: ShardState): void {
   for (const each of shardStates) to.set("sluice_state", { stream, state: each }, each === state ? 1 : 0);
 }
 
-function setHealth(to: Instruments, health: PipelineHealth): void {
+function setHealth(to: PromInstruments, health: PipelineHealth): void {
   to.set("sluice_dependency_up", { dependency: "redis" }, health.redisReachable ? 1 : 0);
   to.set("sluice_dependency_up", { dependency: "database" }, health.databaseReachable ? 1 : 0);
 }
@@ -237,7 +195,7 @@ const snapshotGauges = [
   "sluice_lease_held",
 ] as const;
 
-async function setSnapshot(to: Instruments, options: MetricsOptions): Promise<void> {
+async function setSnapshot(to: PromInstruments, options: MetricsOptions): Promise<void> {
   const report = await options.status().catch(() => undefined);
   // What is not known now must not show yesterday's value.
   for (const name of snapshotGauges) to.clear(name);

@@ -10,6 +10,8 @@ export interface ShardLoop {
   readonly decoder: Decoder;
   readonly applier: Pick<Applier, "apply">;
   readonly progress: ProgressListener;
+  /** Called when a wait has found nothing. */
+  readonly idle: () => void;
   /** Aborted when the shard is to be let go after the batch at hand. */
   readonly stopping: AbortSignal;
 }
@@ -55,6 +57,7 @@ function readAhead(
 async function readAndDecode(loop: ShardLoop, options: { readonly wait: boolean }): Promise<DecodedChunk> {
   const entries = await loop.reader.read(options);
   if (entries.length > 0) loop.progress.entriesRead(loop.stream, entries.length, entries.bytesOf());
+  else if (options.wait) loop.idle();
   const chunk = loop.decoder.decode(entries);
   if (chunk.changes.length > 0) loop.progress.changesDecoded(countByTable(chunk.changes));
   return chunk;

@@ -140,7 +140,8 @@ async function runSession(
       progress: observed(progress, succeeded),
     });
     options.reading(stream, reader);
-    await runShardLoop({ stream, reader: quietly(reader, succeeded), decoder, applier, progress, stopping });
+    // A wait that found nothing is a success: there was nothing left to fail on.
+    await runShardLoop({ stream, reader, decoder, applier, progress, idle: succeeded, stopping });
   } finally {
     options.reading(stream, undefined);
     stopping.removeEventListener("abort", close);
@@ -210,18 +211,6 @@ async function waitForTurn(
     });
   }
   await decisions.inheritPlace(lease);
-}
-
-/** So does a wait that found nothing: there was nothing left to fail on. */
-function quietly(reader: ShardReader, idle: () => void): Pick<ShardReader, "read" | "settle"> {
-  return {
-    read: async (options) => {
-      const entries = await reader.read(options);
-      if (options.wait && entries.length === 0) idle();
-      return entries;
-    },
-    settle: (entries) => reader.settle(entries),
-  };
 }
 
 /** A batch that was applied ends a series of failures. */

@@ -1,5 +1,6 @@
 import type pg from "pg";
 import type { Segment } from "../batch/fold.ts";
+import type { Work } from "../batch/work.ts";
 import { SluiceError } from "../errors/sluice-error.ts";
 import { addRows, upsertedTables } from "./add-rows.ts";
 import { sendTogether } from "./connect.ts";
@@ -52,9 +53,14 @@ function inLayers(batches: readonly ShardBatch[]): readonly Segment[] {
   const [first, second] = batches;
   if (first !== undefined && second === undefined) return first.segments;
   const depth = Math.max(...batches.map(({ segments }) => segments.length));
-  return Array.from({ length: depth }, (_, layer) => ({
-    work: batches.flatMap(({ segments }) => segments[layer]?.work ?? []),
-  }));
+  return Array.from({ length: depth }, (_, layer) => ({ work: workOf(batches, layer) }));
+}
+
+/** In a loop of its own: `flatMap` takes twice as long. */
+function workOf(batches: readonly ShardBatch[], layer: number): readonly Work[] {
+  const all: Work[] = [];
+  for (const { segments } of batches) for (const work of segments[layer]?.work ?? []) all.push(work);
+  return all;
 }
 
 /** The same for one shard whose segments are not sendable: waits for answers that decide what comes next. */

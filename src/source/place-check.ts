@@ -1,6 +1,6 @@
 import { compareEntryIds } from "../change/entry-id.ts";
 import { SluiceError } from "../errors/sluice-error.ts";
-import { command } from "./reply-channel.ts";
+import { command, commandHead, plainBulk } from "./reply-channel.ts";
 import type { ReplyCursor } from "./reply-scanner.ts";
 
 /** Larger entries are not sent a second time to see whether they are still there. */
@@ -31,10 +31,12 @@ export interface PlaceQuestion {
  */
 export class PlaceCheck {
   private readonly stream: string;
+  private readonly range: string;
   private mayScript = true;
 
   constructor(stream: string) {
     this.stream = stream;
+    this.range = commandHead(4, "XRANGE", stream);
   }
 
   /** To be sent behind the read; `isThere` reads its reply. */
@@ -46,7 +48,8 @@ export class PlaceCheck {
 
   /** For those who may not run scripts: `isThere` has answered undefined. */
   entry(id: string): PlaceQuestion {
-    return { command: command("XRANGE", this.stream, id, id), scripted: false };
+    const place = plainBulk(id);
+    return { command: this.range + place + place, scripted: false };
   }
 
   /** Undefined: Redis does not let us run scripts; from then on the entries themselves are asked for. */

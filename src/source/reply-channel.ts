@@ -17,9 +17,11 @@ export class ReplyChannel {
   private lastSize = 0;
   private tokens: Float64Array | undefined;
   private mostBytes = Infinity;
-  private arrived: () => void = () => undefined;
   private readonly buffers: BufferPool;
   private failure: Error | undefined;
+  /** Goes on when an exchange has ended, and says nothing then: a new one for each would cost more than what it watches. */
+  private silence: NodeJS.Timeout | undefined;
+  private silenceMs = 0;
 
   constructor(redis: Redis, buffers: BufferPool) {
     this.redis = redis;
@@ -31,27 +33,33 @@ export class ReplyChannel {
     redis.once("close", () => this.fail(redisUnavailable(new Error("the connection was closed"))));
   }
 
-  /** Sends commands (see `command`) and resolves with their replies. Rejects when time is up or the connection ends. */
-  async exchange(
+  /** Sends commands (see `command`) and resolves with their replies. Rejects when nothing comes for so long, or the connection ends. */
+  exchange(
     commands: string,
     replies: number,
     timeoutMs: number,
     mostBytes = Infinity,
   ): Promise<ReplyScanner> {
-    if (this.failure !== undefined) throw this.failure;
+    if (this.failure !== undefined) return Promise.reject(this.failure);
     this.mostBytes = mostBytes;
     // Whoever asks again has read the answer before.
     this.scanner = new ReplyScanner(replies, this.buffers.take(this.lastSize + 4096), this.tokens);
     this.settle = Promise.withResolvers<ReplyScanner>();
-    const timer = setTimeout(() => this.fail(redisUnavailable(new Error("no answer in time"))), timeoutMs);
-    // Large entries over a slow link take their time; silence is what counts.
-    this.arrived = () => void timer.refresh();
+    this.watch(timeoutMs);
     this.redis.stream.write(commands);
-    try {
-      return await this.settle.promise;
-    } finally {
-      clearTimeout(timer);
+    return this.settle.promise;
+  }
+
+  private watch(timeoutMs: number): void {
+    if (this.silence !== undefined && this.silenceMs === timeoutMs) {
+      this.silence.refresh();
+      return;
     }
+    clearTimeout(this.silence);
+    this.silenceMs = timeoutMs;
+    this.silence = setTimeout(() => {
+      if (this.settle !== undefined) this.fail(redisUnavailable(new Error("no answer in time")));
+    }, timeoutMs);
   }
 
   close(): void {
@@ -61,7 +69,8 @@ export class ReplyChannel {
   private take(chunk: Buffer): void {
     const { scanner, settle } = this;
     if (scanner === undefined || settle === undefined) return;
-    this.arrived();
+    // Large entries over a slow link take their time; silence is what counts.
+    this.silence?.refresh();
     try {
       const whole = scanner.push(chunk);
       if (scanner.size > this.mostBytes) {
@@ -82,6 +91,7 @@ export class ReplyChannel {
 
   private fail(error: Error): void {
     this.failure ??= error;
+    clearTimeout(this.silence);
     this.settle?.reject(this.failure);
     this.settle = undefined;
     this.scanner = undefined;
@@ -98,10 +108,19 @@ export class ReplyTooLarge extends Error {
 
 /** A command on the wire. */
 export function command(...parts: readonly (string | number)[]): string {
-  return `*${parts.length}\r\n${parts.map(bulk).join("")}`;
+  return commandHead(parts.length, ...parts);
 }
 
-function bulk(part: string | number): string {
-  const text = String(part);
+/** The beginning of a command of so many parts; the others follow it as bulks. */
+export function commandHead(length: number, ...parts: readonly (string | number)[]): string {
+  return `*${length}\r\n${parts.map((part) => bulk(String(part))).join("")}`;
+}
+
+function bulk(text: string): string {
   return `$${Buffer.byteLength(text)}\r\n${text}\r\n`;
+}
+
+/** A part of a command that has no characters but those of ASCII. */
+export function plainBulk(text: string): string {
+  return `$${text.length}\r\n${text}\r\n`;
 }

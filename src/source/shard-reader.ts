@@ -8,7 +8,7 @@ import { openRedis, redisUnavailable } from "./connect.ts";
 import { PlaceCheck, type ReadPlace } from "./place-check.ts";
 import { readEntries } from "./read-entries.ts";
 import { ReadSize, type ReadLimits } from "./read-size.ts";
-import { command, ReplyChannel } from "./reply-channel.ts";
+import { command, commandHead, plainBulk, ReplyChannel } from "./reply-channel.ts";
 import { ReplyCursor } from "./reply-scanner.ts";
 import { readStreamExtent, type ExpectedEntries, type StreamExtent } from "./stream-extent.ts";
 
@@ -26,6 +26,7 @@ export interface ShardReaderOptions extends ReadLimits {
 
 const answerMs = 5_000;
 const mostReported = 1_000;
+const entriesRead = plainBulk("ENTRIESREAD");
 
 /** A place in the stream. */
 interface Place {
@@ -54,7 +55,10 @@ export class ShardReader {
   /** Entries of the stream at or before it. */
   private entries = 0n;
   private lastBytes: number | undefined;
+  private head: { readonly wait: boolean; readonly count: number; readonly text: string } | undefined;
   private readonly placeCheck: PlaceCheck;
+  /** Begins the command that tells the group of its place. */
+  private readonly settling: string;
   private settled: Place = { id: undefined, entries: 0n };
   private toSettle = false;
   private toRemove: readonly string[] = [];
@@ -64,6 +68,7 @@ export class ShardReader {
     this.redis = redis;
     this.size = new ReadSize(options);
     this.placeCheck = new PlaceCheck(options.stream);
+    this.settling = commandHead(7, "XGROUP", "SETID", options.stream, options.group);
     redis.once("close", () => this.close());
   }
 
@@ -163,9 +168,8 @@ export class ShardReader {
   /** The next entries in order; empty when there are none, after waiting if `wait`. Tells the group first what was settled. */
   async read(options: { readonly wait: boolean }): Promise<Entries> {
     const { stream, blockMs } = this.options;
-    const block = options.wait ? ["BLOCK", blockMs] : [];
     const news = this.newsForGroup(options.wait);
-    const read = command("XREAD", "COUNT", this.size.next, ...block, "STREAMS", stream, this.last);
+    const read = this.readHead(options.wait) + plainBulk(this.last);
     const question = this.placeCheck.question(this.place);
     this.channel ??= new ReplyChannel(this.redis, this.options.buffers);
     const timeoutMs = answerMs + (options.wait ? blockMs : 0);
@@ -177,14 +181,26 @@ export class ShardReader {
       for (let index = 0; index < news.length; index++) passOver(replies);
       throwError(replies);
       const entries = entriesOfStream(replies);
-      if (entries.length > 0)
-        await this.verifyPlace(this.placeCheck.isThere(replies, question), entries.length);
+      const isThere = entries.length === 0 || this.placeCheck.isThere(replies, question);
+      if (isThere !== true) await this.verifyPlace(isThere, entries.length);
       if (entries.length === 0) this.options.buffers.giveBack(replies.bytes);
       this.take(entries);
       return entries;
     } catch (error) {
       throw asRedisError(error, stream);
     }
+  }
+
+  /** Of the command that reads, all but the place: it is the same from one read to the next for the most part. */
+  private readHead(wait: boolean): string {
+    const { stream, blockMs } = this.options;
+    const { head, size } = this;
+    if (head?.wait === wait && head.count === size.next) return head.text;
+    const block = wait ? ["BLOCK", blockMs] : [];
+    const parts = ["XREAD", "COUNT", size.next, ...block, "STREAMS", stream];
+    const text = commandHead(parts.length + 1, ...parts);
+    this.head = { wait, count: size.next, text };
+    return text;
   }
 
   private get place(): ReadPlace {
@@ -224,11 +240,9 @@ export class ShardReader {
     this.toRemove = [];
     const news = toRemove.map((name) => command("XGROUP", "DELCONSUMER", stream, group, name));
     if (!toSettle && !wait) return news;
-    const id = settled.id ?? firstEntryId;
-    return [
-      ...news,
-      command("XGROUP", "SETID", stream, group, id, "ENTRIESREAD", settled.entries.toString()),
-    ];
+    const place = plainBulk(settled.id ?? firstEntryId);
+    news.push(this.settling + place + entriesRead + plainBulk(settled.entries.toString()));
+    return news;
   }
 
   /** Consumers that are not to be there; they are deleted with the next read. */

@@ -116,6 +116,39 @@ test("the queue holds what was read until it is settled, or its session ends", a
   expect(text).toContain('sluice_entries_reclaimed_total{stream="cdc.1"} 7');
 });
 
+test("what is told between two scrapes is added once to what was there", async () => {
+  const metrics = metricsOf(() => Promise.reject(new Error("down")));
+  const { listener } = metrics;
+  const batch = {
+    ...{ stream: "cdc.0", entries: 3, bytes: 300, committedAtMs: undefined, skipped: new Map() },
+    seconds: { waited: 0.5, prepare: 0.002, write: 0.01 },
+    tables: [{ table: "public.a", inserts: 0, updates: 0, deletes: 3, reads: 0, truncates: 0, folded: 0 }],
+  };
+  listener.entriesRead("cdc.0", 3, 300);
+  listener.batchApplied(batch);
+  listener.entriesSettled("cdc.0", 3, 300);
+  const first = await metrics.text();
+  expect(seriesOf(await metrics.text())).toEqual(seriesOf(first));
+  listener.entriesRead("cdc.0", 2, 200);
+  listener.batchApplied(batch);
+  const text = await metrics.text();
+  for (const line of [
+    'sluice_entries_read_total{stream="cdc.0"} 5',
+    'sluice_read_bytes_total{stream="cdc.0"} 500',
+    'sluice_entries_acknowledged_total{stream="cdc.0"} 3',
+    'sluice_batches_total{outcome="applied"} 2',
+    'sluice_events_applied_total{table="public.a",op="delete"} 6',
+    "sluice_backpressure_seconds_total 1",
+    "sluice_queue_bytes 200",
+  ])
+    expect(text).toContain(`${line}\n`);
+});
+
+/** Without those of the process itself. */
+function seriesOf(text: string): string[] {
+  return text.split("\n").filter((line) => line.startsWith("sluice_"));
+}
+
 test("lag that is not known is absent, not zero", async () => {
   let known = true;
   const metrics = metricsOf(async () => {
