@@ -43,8 +43,8 @@ export async function measureLatency(stage: Stage, entriesPerSecond: number): Pr
   const seconds = warmUpSeconds + measuredSeconds;
   const load = { ...insertLoad(entriesPerSecond * seconds), name: "latency" };
   const streams = streamNames(8);
-  const { redisUrl } = stage;
-  await emptyRedis(redisUrl);
+  await emptyRedis(stage.redisUrl);
+  const redisUrl = stage.reach(stage.redisUrl);
   using sender = await prepareOpenLoop({ redisUrl, streams, entriesPerSecond, entries: load.size });
   const databaseUrl = await freshDatabase(stage.target, await prepareSluiceDatabase(stage, load));
   const member = await startMember({ stage, databaseUrl, streams });

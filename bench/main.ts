@@ -21,6 +21,7 @@ async function bench(options: Options): Promise<void> {
     startedAt: new Date().toISOString(),
     machine: await describeMachine(),
     postgresSettings,
+    sockets: options.sockets,
     throughput: [],
     growth: [],
   };
@@ -56,9 +57,9 @@ async function measure(options: Options, results: Results): Promise<void> {
 }
 
 /** On servers of its own: those that held millions of rows vacuum them and write them to disk for minutes, beside what is measured next. */
-async function onStage({ profile }: Options, run: (stage: Stage) => Promise<void>): Promise<void> {
+async function onStage({ profile, sockets }: Options, run: (stage: Stage) => Promise<void>): Promise<void> {
   await using stage = await step("PostgreSQL and Redis are started", () =>
-    openStage(profile === undefined ? {} : statementTimeSettings),
+    openStage({ sockets, more: profile === undefined ? {} : statementTimeSettings }),
   );
   await run(stage);
 }

@@ -24,8 +24,8 @@ export async function startMember(options: MemberOptions): Promise<Program> {
     logFile: join(stage.folder, "sluice.log"),
     env: {
       ...process.env,
-      SLUICE_REDIS_URL: stage.redisUrl,
-      SLUICE_DATABASE_URL: databaseUrl,
+      SLUICE_REDIS_URL: stage.reach(stage.redisUrl),
+      SLUICE_DATABASE_URL: stage.reach(databaseUrl),
       SLUICE_STREAMS: streams.join(","),
       SLUICE_HTTP_ADDRESS: `127.0.0.1:${await freePort()}`,
     },

@@ -48,7 +48,10 @@ function waitUntil(timeMs: number): void {
 const load = workerData as OpenLoop;
 const bursts = makeBursts(load);
 const url = new URL(load.redisUrl);
-const socket = connect({ host: url.hostname, port: Number(url.port), noDelay: true });
+const path = url.searchParams.get("path");
+const socket = connect(
+  path === null ? { host: url.hostname, port: Number(url.port), noDelay: true } : { path },
+);
 await once(socket, "connect");
 socket.resume();
 parentPort?.postMessage("ready");

@@ -11,6 +11,7 @@ export interface Options {
   readonly references: boolean;
   readonly peers: boolean;
   readonly full: boolean;
+  readonly sockets: boolean;
   /** Where the result is written. */
   readonly json: string | undefined;
   /** Folder for CPU profiles of sluice. */
@@ -28,6 +29,8 @@ export const help = `Measures sluice beside its references on this machine. Need
   --no-references    sluice alone
   --peers            also Debezium Server's JDBC sink (fetches Debezium once, 0.8 GB)
   --full             growth up to 3 million waiting entries and tables of 10 million rows
+  --sockets          sluice, COPY, logical replication and the sender of the latency's load reach the servers by
+                     Unix-domain sockets instead of TCP (not through Debezium, which cannot)
   --profile <folder> a CPU profile of each run of sluice, and its longest statements; figures are then not comparable
   --json <path>      where the result goes (bench/results/<date>.json)
 
@@ -46,6 +49,7 @@ export function parseOptions(args: readonly string[]): Options | undefined {
       "no-references": { type: "boolean", default: false },
       peers: { type: "boolean", default: false },
       full: { type: "boolean", default: false },
+      sockets: { type: "boolean", default: false },
       profile: { type: "string" },
       json: { type: "string" },
       help: { type: "boolean", default: false },
@@ -59,6 +63,7 @@ export function parseOptions(args: readonly string[]): Options | undefined {
     references: !values["no-references"],
     peers: values.peers,
     full: values.full,
+    sockets: values.sockets,
     profile: values.profile,
     json: values.json,
   };

@@ -14,6 +14,7 @@ export interface Results {
   readonly startedAt: string;
   readonly machine: Machine;
   readonly postgresSettings: typeof postgresSettings;
+  readonly sockets: boolean;
   readonly throughput: ThroughputResult[];
   latency?: LatencyResult;
   readonly growth: GrowthCell[];
@@ -41,12 +42,13 @@ export function reportText(results: Results): string {
   return parts.join("\n\n");
 }
 
-function machineText({ machine }: Results): string {
+function machineText({ machine, sockets }: Results): string {
   const settings = Object.entries(postgresSettings).map(([name, value]) => `${name}=${value}`);
   return (
     `${machine.cores} cores (${machine.processor}), ${machine.memoryGib} GiB · Node ${machine.node} · ` +
     `PostgreSQL ${machine.postgres} · Redis ${machine.redis}\n` +
-    `every PostgreSQL: defaults and ${settings.join(", ")} · Redis: appendonly, everysec`
+    `every PostgreSQL: defaults and ${settings.join(", ")} · Redis: appendonly, everysec\n` +
+    `sluice and its references reach them by ${sockets ? "Unix-domain sockets" : "TCP"}`
   );
 }
 

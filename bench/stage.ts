@@ -1,3 +1,4 @@
+import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { startPostgres } from "../demo/local/postgres-cluster.ts";
 import { startRedis } from "../demo/local/redis-server.ts";
@@ -19,6 +20,8 @@ export const postgresSettings = {
 export interface Stage extends AsyncDisposable {
   readonly folder: string;
   readonly redisUrl: string;
+  /** By which URL of a server those reach it that are measured: another one when that is by its socket. */
+  reach(url: string): string;
   /** Holds one database for each measurement. */
   readonly target: Cluster;
   /** With logical replication; started when it is first asked for. */
@@ -30,11 +33,19 @@ export interface Cluster {
   readonly folder: string;
 }
 
-export async function openStage(more: Readonly<Record<string, string>> = {}): Promise<Stage> {
+export interface StageOptions {
+  /** Those that are measured reach the servers by Unix-domain sockets instead of TCP. */
+  readonly sockets: boolean;
+  /** Settings of the cluster that is written into, beside those of all. */
+  readonly more?: Readonly<Record<string, string>>;
+}
+
+export async function openStage({ sockets, more = {} }: StageOptions): Promise<Stage> {
   await using stack = new AsyncDisposableStack();
   const folder = stack.use(createTempFolder("sluice-bench-")).path;
   const target = await startCluster(stack, join(folder, "target"), { ...postgresSettings, ...more });
-  const redis = await startRedis({ folder: join(folder, "redis") });
+  const redisSocket = join(folder, "redis.sock");
+  const redis = await startRedis({ folder: join(folder, "redis"), socket: redisSocket });
   stack.defer(() => redis.stop());
   const started = stack.move();
   let publisher: Promise<Cluster> | undefined;
@@ -42,10 +53,20 @@ export async function openStage(more: Readonly<Record<string, string>> = {}): Pr
   return {
     folder,
     redisUrl: redis.url,
+    reach: (url) => (sockets ? socketUrl(url, { folder, redisSocket }) : url),
     target,
     publisher: () => (publisher ??= startCluster(started, join(folder, "publisher"), settings)),
     [Symbol.asyncDispose]: () => started.disposeAsync(),
   };
+}
+
+/** Each cluster's socket is in its folder, and its name has the port in it. */
+function socketUrl(url: string, { folder, redisSocket }: { folder: string; redisSocket: string }): string {
+  if (url.startsWith("redis:")) return `redis://localhost/0?path=${redisSocket}`;
+  const { pathname, port } = new URL(url);
+  const cluster = ["target", "publisher"].find((name) => existsSync(join(folder, name, `.s.PGSQL.${port}`)));
+  if (cluster === undefined) throw new Error(`there is no socket of the server at ${port}`);
+  return `postgresql://postgres@localhost:${port}${pathname}?host=${join(folder, cluster)}`;
 }
 
 async function startCluster(

@@ -21,7 +21,7 @@ export async function copyContender(stage: Stage, load: Load): Promise<Contender
     async run() {
       const databaseUrl = await freshDatabase(stage.target, `sluice_${load.name}`, "copy");
       const startedAt = performance.now();
-      await Promise.all(files.map((file) => copyInto(databaseUrl, target, file)));
+      await Promise.all(files.map((file) => copyInto(stage.reach(databaseUrl), target, file)));
       return { databaseUrl, seconds: (performance.now() - startedAt) / 1000 };
     },
   };

@@ -97,7 +97,7 @@ async function subscribe(
   const target = await freshDatabase(stage.target, template);
   await execute(
     target,
-    `CREATE SUBSCRIPTION load CONNECTION '${publisherUrl}' PUBLICATION load
+    `CREATE SUBSCRIPTION load CONNECTION '${stage.reach(publisherUrl)}' PUBLICATION load
        WITH (enabled = false, create_slot = false, slot_name = '${slot}', copy_data = false)`,
   );
   const startedAt = performance.now();

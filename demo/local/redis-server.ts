@@ -7,6 +7,8 @@ import { startProgram, waitUntilReady, type Program } from "./process.ts";
 export interface RedisOptions {
   readonly folder: string;
   readonly port?: number;
+  /** Path of a Unix-domain socket on which it listens too; default none. */
+  readonly socket?: string;
   /**
    * Default everysec. While a flush to a slow disk is under way Redis then answers before it has written, so that a kill loses what it
    * had acknowledged; `always` does not.
@@ -27,11 +29,11 @@ export interface RedisServer {
 
 export async function startRedis(options: RedisOptions): Promise<RedisServer> {
   const { redisServer } = await ensureServers();
+  const { folder, socket, appendfsync = "everysec" } = options;
   const port = options.port ?? (await freePort());
-  mkdirSync(options.folder, { recursive: true });
-  const appendfsync = options.appendfsync ?? "everysec";
+  mkdirSync(folder, { recursive: true });
   const start = (): Promise<Program> =>
-    startServer({ command: redisServer, folder: options.folder, port, appendfsync });
+    startServer({ command: redisServer, folder, port, socket, appendfsync });
   let server = await start();
   const stop = async (): Promise<void> => {
     await server.stop();
@@ -54,10 +56,11 @@ interface Launch {
   readonly command: string;
   readonly folder: string;
   readonly port: number;
+  readonly socket: string | undefined;
   readonly appendfsync: string;
 }
 
-async function startServer({ command, folder, port, appendfsync }: Launch): Promise<Program> {
+async function startServer({ command, folder, port, socket, appendfsync }: Launch): Promise<Program> {
   const settings = {
     bind: "127.0.0.1",
     port: String(port),
@@ -67,6 +70,7 @@ async function startServer({ command, folder, port, appendfsync }: Launch): Prom
     appendfsync,
     "maxmemory-policy": "noeviction",
     save: "",
+    ...(socket !== undefined && { unixsocket: socket }),
   };
   const server = await startProgram({
     name: "Redis",

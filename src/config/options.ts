@@ -48,13 +48,15 @@ const postgres = ["postgresql", "postgres"];
 export const options = {
   redisUrl: {
     type: urlValue(["redis", "rediss"]),
-    description: "Redis that holds the shards' streams.",
+    description:
+      "Redis that holds the shards' streams; by a Unix-domain socket: redis://localhost/0?path=/run/redis/redis.sock.",
     secret: true,
     requiredBy: ["run", "check", "status", "replay", "trim", "accept"],
   },
   databaseUrl: {
     type: urlValue(postgres),
-    description: "The read database, written by sluice.",
+    description:
+      "The read database, written by sluice; by a Unix-domain socket: postgres://sluice@localhost/reads?host=/run/postgresql.",
     secret: true,
     requiredBy: ["run", "check", "status", "migrate", "replay", "trim", "accept"],
   },

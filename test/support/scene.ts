@@ -16,6 +16,8 @@ export interface SceneOptions {
   readonly shards?: number;
   /** A Redis of the test's own; default the one of all tests. */
   readonly redisUrl?: string;
+  /** Likewise. */
+  readonly postgresUrl?: string;
   readonly config?: Partial<Config>;
 }
 
@@ -63,7 +65,7 @@ export interface RunningMember extends AsyncDisposable {
 export async function createScene(options: SceneOptions = {}): Promise<Scene> {
   await using stack = new AsyncDisposableStack();
   const redisUrl = options.redisUrl ?? inject("redisUrl");
-  const db = stack.use(await createDatabase(inject("postgresUrl")));
+  const db = stack.use(await createDatabase(options.postgresUrl ?? inject("postgresUrl")));
   const streams = stack.use(createStreamPrefix(redisUrl)).streams(options.shards ?? 1);
   const redis = stack.adopt(new Redis(redisUrl), (client) => client.disconnect());
   redis.on("error", () => undefined);
