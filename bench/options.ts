@@ -30,7 +30,7 @@ export const help = `Measures sluice beside its references on this machine. Need
   --peers            also Debezium Server's JDBC sink (fetches Debezium once, 0.8 GB)
   --full             growth up to 3 million waiting entries and tables of 10 million rows
   --sockets          sluice, COPY, logical replication and the sender of the latency's load reach the servers by
-                     Unix-domain sockets instead of TCP (not through Debezium, which cannot)
+                     Unix-domain sockets instead of TCP; Debezium's programs cannot
   --profile <folder> a CPU profile of each run of sluice, and its longest statements; figures are then not comparable
   --json <path>      where the result goes (bench/results/<date>.json)
 

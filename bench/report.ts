@@ -48,7 +48,7 @@ function machineText({ machine, sockets }: Results): string {
     `${machine.cores} cores (${machine.processor}), ${machine.memoryGib} GiB · Node ${machine.node} · ` +
     `PostgreSQL ${machine.postgres} · Redis ${machine.redis}\n` +
     `every PostgreSQL: defaults and ${settings.join(", ")} · Redis: appendonly, everysec\n` +
-    `sluice and its references reach them by ${sockets ? "Unix-domain sockets" : "TCP"}`
+    `reached by ${sockets ? "Unix-domain sockets, by Debezium's programs by TCP" : "TCP"}`
   );
 }
 

@@ -12,7 +12,7 @@ interface ShardTally {
   entriesRead: number;
   bytesRead: number;
   entriesSettled: number;
-  /** Bytes that were read and are not settled; the only one that is no sum since the last scrape. */
+  /** Bytes that were read and are not settled; this and the next stay as they are when the sums are passed on. */
   queued: number;
   appliedAtMs: number | undefined;
 }

@@ -217,7 +217,7 @@ export class ShardReader {
   }
 
   /** Before the entries are given out: none may be missing between them and those before (I8). */
-  private async verifyPlace(isThere: boolean | undefined, next: number): Promise<void> {
+  private async verifyPlace(isThere: false | undefined, next: number): Promise<void> {
     const { placeCheck, place } = this;
     const asked = placeCheck.entry(place.id);
     if (isThere ?? (await this.look(asked.command, (reply) => placeCheck.isThere(reply, asked)))) return;

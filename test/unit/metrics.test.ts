@@ -46,7 +46,7 @@ const shard = {
   bytes: null,
 } as const;
 
-function metricsOf(status: () => Promise<StatusReport>): Metrics {
+function metricsOf(status: () => Promise<StatusReport>, now?: () => number): Metrics {
   const health = {
     registered: true,
     draining: false,
@@ -61,6 +61,7 @@ function metricsOf(status: () => Promise<StatusReport>): Metrics {
     queueLimitBytes: 1000,
     status,
     health: () => health,
+    ...(now && { now }),
   });
 }
 
@@ -117,19 +118,27 @@ test("the queue holds what was read until it is settled, or its session ends", a
 });
 
 test("what is told between two scrapes is added once to what was there", async () => {
-  const metrics = metricsOf(() => Promise.reject(new Error("down")));
+  let nowMs = 5_000;
+  const metrics = metricsOf(
+    () => Promise.reject(new Error("down")),
+    () => nowMs,
+  );
   const { listener } = metrics;
+  const counts = { table: "public.a", inserts: 0, updates: 0, deletes: 3, reads: 0, truncates: 0 };
   const batch = {
     ...{ stream: "cdc.0", entries: 3, bytes: 300, committedAtMs: undefined, skipped: new Map() },
     seconds: { waited: 0.5, prepare: 0.002, write: 0.01 },
-    tables: [{ table: "public.a", inserts: 0, updates: 0, deletes: 3, reads: 0, truncates: 0, folded: 0 }],
+    tables: [{ ...counts, folded: 0 }],
   };
   listener.entriesRead("cdc.0", 3, 300);
+  listener.changesDecoded([counts]);
   listener.batchApplied(batch);
   listener.entriesSettled("cdc.0", 3, 300);
   const first = await metrics.text();
   expect(seriesOf(await metrics.text())).toEqual(seriesOf(first));
   listener.entriesRead("cdc.0", 2, 200);
+  listener.changesDecoded([counts]);
+  nowMs = 7_500;
   listener.batchApplied(batch);
   const text = await metrics.text();
   for (const line of [
@@ -137,11 +146,23 @@ test("what is told between two scrapes is added once to what was there", async (
     'sluice_read_bytes_total{stream="cdc.0"} 500',
     'sluice_entries_acknowledged_total{stream="cdc.0"} 3',
     'sluice_batches_total{outcome="applied"} 2',
+    'sluice_events_received_total{table="public.a",op="delete"} 6',
     'sluice_events_applied_total{table="public.a",op="delete"} 6',
+    'sluice_last_applied_timestamp_seconds{stream="cdc.0"} 7.5',
     "sluice_backpressure_seconds_total 1",
     "sluice_queue_bytes 200",
   ])
     expect(text).toContain(`${line}\n`);
+  listener.shardState("cdc.0", "retrying", undefined);
+  expect(await metrics.text()).toContain("sluice_queue_bytes 0\n");
+});
+
+test("what is told while a scrape asks the stores is in it", async () => {
+  const metrics: Metrics = metricsOf(async () => {
+    metrics.listener.entriesRead("cdc.0", 3, 300);
+    return { pipeline: "p", members: [], shards: [], warnings: [] };
+  });
+  expect(await metrics.text()).toContain('sluice_entries_read_total{stream="cdc.0"} 3\n');
 });
 
 /** Without those of the process itself. */

@@ -6,31 +6,46 @@ import { expect, test } from "vitest";
 import { BufferPool } from "../../../src/source/buffer-pool.ts";
 import { ReplyChannel } from "../../../src/source/reply-channel.ts";
 
-const timeoutMs = 150;
+const timeoutMs = 1_000;
 
 test("silence ends an exchange that waits, not one that was answered before it", async () => {
   await using server = await startServer((socket, command) => {
-    if (command === "slow") for (const ms of [100, 200, 300]) setTimeout(() => socket.write("+OK\r\n"), ms);
+    if (command === "slow")
+      for (const ms of [300, 600, 900, 1_200]) setTimeout(() => socket.write("+OK\r\n"), ms);
     else if (command !== "silent") socket.write("+OK\r\n");
   });
   const channel = await server.channel();
   await channel.exchange("quick", 1, timeoutMs);
-  await sleep(timeoutMs * 2);
+  await sleep(timeoutMs * 1.2);
   // Longer than the limit in all, but never silent for so long.
-  await channel.exchange("slow", 3, timeoutMs);
+  await channel.exchange("slow", 4, timeoutMs);
   const asked = performance.now();
   await expect(channel.exchange("silent", 1, timeoutMs)).rejects.toThrow("no answer in time");
   expect(performance.now() - asked).toBeGreaterThan(timeoutMs * 0.9);
   await expect(channel.exchange("quick", 1, timeoutMs)).rejects.toThrow("no answer in time");
 });
 
-test("another limit holds from the exchange on that it is for", async () => {
-  await using server = await startServer(() => undefined);
+test("each exchange has a limit of its own", async () => {
+  await using server = await startServer((socket, command) => {
+    if (command !== "silent") setTimeout(() => socket.write("+OK\r\n"), Number(command));
+  });
   const channel = await server.channel();
+  await channel.exchange("0", 1, 300);
+  await channel.exchange("600", 1, 60_000);
   const asked = performance.now();
-  void channel.exchange("silent", 1, 60_000).catch(() => undefined);
-  await expect(channel.exchange("silent", 1, timeoutMs)).rejects.toThrow("no answer in time");
-  expect(performance.now() - asked).toBeLessThan(10_000);
+  await expect(channel.exchange("silent", 1, 300)).rejects.toThrow("no answer in time");
+  expect(performance.now() - asked).toBeLessThan(30_000);
+});
+
+test("a closed channel waits for nothing", async () => {
+  await using server = await startServer((socket) => void socket.write("+OK\r\n"));
+  const channel = await server.channel();
+  const timers = (): number => process.getActiveResourcesInfo().filter((each) => each === "Timeout").length;
+  const before = timers();
+  await channel.exchange("quick", 1, 60_000);
+  expect(timers()).toBe(before + 1);
+  channel.close();
+  expect(timers()).toBe(before);
 });
 
 interface Server extends AsyncDisposable {
