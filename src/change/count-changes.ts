@@ -3,10 +3,14 @@ import type { Change } from "./change.ts";
 export const operations = ["inserts", "updates", "deletes", "reads", "truncates"] as const;
 
 /** A number for each operation. */
-export type Operations = Readonly<Record<(typeof operations)[number], number>>;
+export type OperationCounts = Record<(typeof operations)[number], number>;
+
+export function noOperations(): OperationCounts {
+  return { inserts: 0, updates: 0, deletes: 0, reads: 0, truncates: 0 };
+}
 
 /** Changes of one table, by operation. */
-export interface TableChanges extends Operations {
+export interface TableChanges extends Readonly<OperationCounts> {
   /** schema.table */
   readonly table: string;
 }
@@ -30,7 +34,7 @@ export function countByTable(changes: readonly Pick<Change, "table" | "op">[]): 
 function countsOf(counts: Map<string, Counts>, table: string): Counts {
   let count = counts.get(table);
   if (count === undefined) {
-    count = { table, inserts: 0, updates: 0, deletes: 0, reads: 0, truncates: 0 };
+    count = { table, ...noOperations() };
     counts.set(table, count);
   }
   return count;

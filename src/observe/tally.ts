@@ -1,4 +1,9 @@
-import { operations, type Operations, type TableChanges } from "../change/count-changes.ts";
+import {
+  noOperations,
+  operations,
+  type OperationCounts,
+  type TableChanges,
+} from "../change/count-changes.ts";
 import type { MetricName } from "./metric-definitions.ts";
 import type { AppliedBatch } from "./progress.ts";
 
@@ -17,11 +22,9 @@ interface ShardTally {
   appliedAtMs: number | undefined;
 }
 
-type Counts = { -readonly [Key in keyof Operations]: Operations[Key] };
-
 interface TableTally {
-  readonly received: Counts;
-  readonly applied: Counts;
+  readonly received: OperationCounts;
+  readonly applied: OperationCounts;
 }
 
 const singular = {
@@ -34,7 +37,7 @@ const singular = {
 
 /**
  * What is told with every read and batch, as plain numbers until somebody scrapes: prom-client makes a text of the labels each time that it is
- * told of something, and for small batches that would cost as much as decoding them.
+ * told of something, which for small batches would cost most of what decoding them costs.
  */
 export class Tally {
   private readonly shards = new Map<string, ShardTally>();
@@ -108,25 +111,18 @@ export class Tally {
 
   private table(name: string): TableTally {
     let table = this.tables.get(name);
-    if (table === undefined) this.tables.set(name, (table = { received: noCounts(), applied: noCounts() }));
+    if (table === undefined)
+      this.tables.set(name, (table = { received: noOperations(), applied: noOperations() }));
     return table;
   }
 }
 
-function noCounts(): Counts {
-  return { inserts: 0, updates: 0, deletes: 0, reads: 0, truncates: 0 };
-}
-
-function addTo(counts: Counts, changes: TableChanges): void {
-  counts.inserts += changes.inserts;
-  counts.updates += changes.updates;
-  counts.deletes += changes.deletes;
-  counts.reads += changes.reads;
-  counts.truncates += changes.truncates;
+function addTo(counts: OperationCounts, changes: TableChanges): void {
+  for (const operation of operations) counts[operation] += changes[operation];
 }
 
 /** Operations that never happened have no series. */
-function passCounts(to: Instruments, name: MetricName, table: string, counts: Counts): void {
+function passCounts(to: Instruments, name: MetricName, table: string, counts: OperationCounts): void {
   for (const operation of operations) {
     if (counts[operation] > 0) to.add(name, { table, op: singular[operation] }, counts[operation]);
     counts[operation] = 0;

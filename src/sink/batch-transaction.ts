@@ -53,11 +53,11 @@ function inLayers(batches: readonly ShardBatch[]): readonly Segment[] {
   const [first, second] = batches;
   if (first !== undefined && second === undefined) return first.segments;
   const depth = Math.max(...batches.map(({ segments }) => segments.length));
-  return Array.from({ length: depth }, (_, layer) => ({ work: workOf(batches, layer) }));
+  return Array.from({ length: depth }, (_, layer) => ({ work: workIn(batches, layer) }));
 }
 
-/** In a loop of its own: `flatMap` takes twice as long. */
-function workOf(batches: readonly ShardBatch[], layer: number): readonly Work[] {
+/** In a loop of its own: `flatMap` takes three times as long. */
+function workIn(batches: readonly ShardBatch[], layer: number): readonly Work[] {
   const all: Work[] = [];
   for (const { segments } of batches) for (const work of segments[layer]?.work ?? []) all.push(work);
   return all;

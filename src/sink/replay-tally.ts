@@ -1,6 +1,6 @@
 import type { Work } from "../batch/work.ts";
 import type { Change } from "../change/change.ts";
-import { counters, type TableChanges } from "../change/count-changes.ts";
+import { counters, noOperations, type TableChanges } from "../change/count-changes.ts";
 import type { Skip } from "../decode/decode-chunk.ts";
 import type { ErrorCode } from "../errors/codes.ts";
 import type { SluiceError } from "../errors/sluice-error.ts";
@@ -186,11 +186,7 @@ export class ReplayTally {
 }
 
 const nothing: Counts = {
-  inserts: 0,
-  updates: 0,
-  deletes: 0,
-  reads: 0,
-  truncates: 0,
+  ...noOperations(),
   folded: 0,
   written: 0,
   stale: 0,

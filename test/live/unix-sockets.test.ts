@@ -27,7 +27,7 @@ it("reaches Redis and the read database by their Unix-domain sockets", async () 
     `SELECT count(*) FILTER (WHERE client_addr IS NULL)::int AS local, count(client_addr)::int AS tcp
      FROM pg_stat_activity WHERE application_name LIKE 'sluice%'`,
   );
-  expect(backends).toMatchObject({ local: expect.any(Number), tcp: 0 });
+  expect(backends?.tcp).toBe(0);
   expect(backends?.local).toBeGreaterThan(0);
   const clients = String(await scene.redis.call("CLIENT", "LIST"))
     .split("\n")
