@@ -101,7 +101,8 @@ export class BalanceModel {
     this.offset += by;
     if (by >= 0) return;
     this.disturbedAt = this.now;
-    this.longUntil = Math.max(this.longUntil, this.now - by + leaseMs);
+    // Jumps add up.
+    this.longUntil = Math.max(this.longUntil, this.now + leaseMs) - by;
   }
 
   /** Each living member has one turn, in the given order; `sees` says whose view is of the turn before. */
@@ -118,8 +119,9 @@ export class BalanceModel {
     // Counted from the last sign of life; who is to have the shard may itself have gone after that.
     if (shard === undefined || !able) this.disturbedAt = this.now;
     const since = Math.max(shard?.servedAt ?? 0, this.disturbedAt);
-    const lease = since <= this.longUntil ? leaseMs * furthestLeases : leaseMs;
-    return { ms: this.now - since, most: lease + 1_000 };
+    // A clock that was set back may make a dead member seem alive for a lease, to whom the shard is left, and the dead owner's lease valid after that.
+    const leases = since <= this.longUntil ? 1 + furthestLeases : 1;
+    return { ms: this.now - since, most: leases * leaseMs + 1_000 };
   }
 
   ownerOf(stream: string): string | undefined {
