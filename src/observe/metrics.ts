@@ -46,6 +46,7 @@ export function createMetrics(options: MetricsOptions): Metrics {
       await setSnapshot(instruments, options);
       // Behind what may take its time: all series are of one moment.
       tally.pass(instruments);
+      instruments.passObserved();
       return await registry.metrics();
     },
   };
@@ -56,6 +57,8 @@ class PromInstruments implements Instruments {
   private readonly counters = new Map<string, Counter>();
   private readonly gauges = new Map<string, Gauge>();
   private readonly histograms = new Map<string, Histogram>();
+  private readonly observed: { name: MetricName; labels: Record<string, string>; value: number }[] = [];
+  private soon: NodeJS.Immediate | undefined;
 
   constructor(registry: Registry) {
     for (const [name, definition] of Object.entries<MetricDefinition>(metricDefinitions)) {
@@ -80,8 +83,16 @@ class PromInstruments implements Instruments {
     this.gauges.get(name)?.reset();
   }
 
+  /** Takes its time, which what comes next for a shard is not to wait for: later in the same turn of the event loop. */
   observe(name: MetricName, labels: Record<string, string>, value: number): void {
-    this.histograms.get(name)?.observe(labels, value);
+    this.observed.push({ name, labels, value });
+    this.soon ??= setImmediate(() => this.passObserved());
+  }
+
+  passObserved(): void {
+    this.soon = undefined;
+    for (const { name, labels, value } of this.observed) this.histograms.get(name)?.observe(labels, value);
+    this.observed.length = 0;
   }
 }
 
