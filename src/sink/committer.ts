@@ -21,6 +21,8 @@ export interface CommitterOptions {
   /** What one transaction takes at most, unless one batch alone is larger. */
   readonly mostEntries: number;
   readonly mostBytes: number;
+  /** More batches will be there in a moment: small ones wait for them. */
+  readonly moreComes?: () => boolean;
 }
 
 /** A batch that wants to be committed. */
@@ -58,7 +60,7 @@ interface Prepared extends Ticket {
 
 /** From so many entries on a transaction's own cost is small beside its rows'. */
 const worthOne = 256;
-/** How long smaller ones wait for company while another transaction is at work, in milliseconds. */
+/** How long smaller ones wait for company while another transaction is at work or more comes, in milliseconds. */
 const patienceMs = 5;
 
 /**
@@ -87,12 +89,16 @@ export class Committer {
     const settle = Promise.withResolvers<Committed>();
     const alone = request.alone || this.suspects.has(request.stream);
     this.waiting.push({ request, since: performance.now(), settle, alone });
-    // What the other shards' sockets hold by now is taken in first, so that it can be in the same transaction.
+    this.wake();
+    return settle.promise;
+  }
+
+  /** Begins what may begin, after the other shards' sockets were taken in: what they hold can be in the same transaction. */
+  wake(): void {
     this.soon ??= setImmediate(() => {
       this.soon = undefined;
       this.next();
     });
-    return settle.promise;
   }
 
   private next(): void {
@@ -103,11 +109,15 @@ export class Committer {
   }
 
   private mayBegin(): boolean {
-    const { waiting, atWork } = this;
-    const [first] = waiting;
+    const { atWork } = this;
+    const [first] = this.waiting;
     if (first === undefined || atWork === this.options.connections) return false;
-    if (atWork === 0 || first.alone || performance.now() - first.since >= patienceMs) return true;
-    return waiting.reduce((sum, { request }) => sum + request.entries, 0) >= worthOne;
+    if (first.alone || performance.now() - first.since >= patienceMs) return true;
+    return (atWork === 0 && this.options.moreComes?.() !== true) || this.isWorthOne;
+  }
+
+  private get isWorthOne(): boolean {
+    return this.waiting.reduce((sum, { request }) => sum + request.entries, 0) >= worthOne;
   }
 
   /** Those that wait longest and fit into one transaction. */
@@ -141,7 +151,9 @@ export class Committer {
       for (const ticket of tickets) this.fail(ticket, error);
     }
     this.atWork--;
-    this.next();
+    // Those of the transaction that has ended read first, so that small batches can wait for theirs.
+    if (this.isWorthOne) this.next();
+    else this.wake();
   }
 
   /** Those that can be. */
