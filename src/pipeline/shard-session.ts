@@ -181,6 +181,8 @@ async function begin(
     progress.rewound(stream, `deleted from the stream while pending: ${deleted.join(", ")}`, 0);
   const held = await reader.removeOthers();
   if (start.kind === "gap") {
+    // Another member may have applied and trimmed them since, if this one was frozen in between: then it throws LEASE_LOST.
+    await shards.checkpoint(lease);
     const place = { stream, ...(saved.id === undefined ? {} : { entryId: saved.id }) };
     throw new SluiceError("STREAM_GAP", start.message, { place });
   }

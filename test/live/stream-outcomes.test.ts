@@ -1,16 +1,19 @@
 import { cpSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { Redis, type ChainableCommander } from "ioredis";
-import { expect, inject, it } from "vitest";
+import { expect, inject, it, vi } from "vitest";
 import { startRedis, type RedisServer } from "../../demo/local/redis-server.ts";
 import { createTempFolder } from "../../demo/local/temp-folder.ts";
 import { accept } from "../../src/cli/accept.ts";
 import { check } from "../../src/cli/check.ts";
+import { SluiceError } from "../../src/errors/sluice-error.ts";
 import type { Warning } from "../../src/observe/progress.ts";
+import { ownShard, type ShardSessionOptions } from "../../src/pipeline/shard-session.ts";
 import { collectStatus } from "../../src/pipeline/status.ts";
 import { BufferPool } from "../../src/source/buffer-pool.ts";
 import { ShardReader } from "../../src/source/shard-reader.ts";
 import { numberedEntries } from "../support/entries.ts";
+import { quietProgress } from "../support/member.ts";
 import { createScene, holdBatches, range, type Scene } from "../support/scene.ts";
 import { createStreamPrefix } from "../support/stream-prefix.ts";
 
@@ -270,6 +273,39 @@ it.each([undefined, "10-0"])(
     await expect(reader.read({ wait: true })).rejects.toThrow("lost entries after");
   },
 );
+
+it("no gap is told by a member that was frozen while another one applied and trimmed", async () => {
+  await using scene = await createScene();
+  const { stream, config, redis } = scene;
+  await scene.append(1, 10);
+  await redis.xtrim(stream, "MAXLEN", 5);
+  const codes: string[] = [];
+  const lost = new SluiceError("LEASE_LOST", "held elsewhere");
+  const start = {
+    id: undefined,
+    entries: 0n,
+    position: 0n,
+    snapshotPosition: 0n,
+    commitLsn: 0,
+    committedAtMs: 0,
+  };
+  // The first answer is from before, the second from after it was frozen.
+  const checkpoint = vi.fn().mockResolvedValueOnce(start).mockRejectedValueOnce(lost);
+  const shards = { checkpoint, setState: () => Promise.resolve() };
+  const options = {
+    ...{ config, shards, buffers: new BufferPool(1), share: () => 1, reading: () => undefined },
+    records: { seen: () => Promise.resolve(undefined) },
+    progress: {
+      ...quietProgress,
+      shardState: (_stream: string, _state: string, error?: SluiceError) =>
+        void codes.push(error?.code ?? ""),
+    },
+  } as unknown as ShardSessionOptions;
+  const owning = ownShard(options, { stream, epoch: "1", generation: 1 }, AbortSignal.timeout(10_000));
+  await expect(owning).rejects.toBe(lost);
+  expect(codes).toEqual([]);
+  expect(checkpoint).toHaveBeenCalledTimes(2);
+});
 
 it("goes on after everything that was applied, and nothing else, was trimmed", async () => {
   await using scene = await createScene();
