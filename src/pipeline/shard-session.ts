@@ -174,6 +174,8 @@ async function begin(
   const seen = await records.seen(stream);
   const extent = await reader.extent({ checkpoint: saved.id, seen: seen?.lastId });
   const start = startingPoint({ checkpoint: saved, extent, seen });
+  // Another member may have applied and trimmed what is missing, if this one was frozen in between: then this throws LEASE_LOST.
+  if (start.kind === "gap") await shards.checkpoint(lease);
   const id = (start.kind === "gap" ? saved : start.checkpoint).id ?? firstEntryId;
   const deletedLater = extent?.maxDeletedId !== undefined && compareEntryIds(extent.maxDeletedId, id) > 0;
   const deleted = deletedLater ? await reader.deletedPending(id) : [];
@@ -181,8 +183,6 @@ async function begin(
     progress.rewound(stream, `deleted from the stream while pending: ${deleted.join(", ")}`, 0);
   const held = await reader.removeOthers();
   if (start.kind === "gap") {
-    // Another member may have applied and trimmed them since, if this one was frozen in between: then it throws LEASE_LOST.
-    await shards.checkpoint(lease);
     const place = { stream, ...(saved.id === undefined ? {} : { entryId: saved.id }) };
     throw new SluiceError("STREAM_GAP", start.message, { place });
   }

@@ -3,7 +3,7 @@ import { BackOff } from "../runtime/back-off.ts";
 import type { BufferPool } from "./buffer-pool.ts";
 import { openRedis } from "./connect.ts";
 import { readEntries } from "./read-entries.ts";
-import { commandHead, plainBulk, ReplyChannel } from "./reply-channel.ts";
+import { bulk, commandHead, plainBulk, ReplyChannel } from "./reply-channel.ts";
 import { ReplyCursor } from "./reply-scanner.ts";
 
 export interface SharedReadsOptions {
@@ -63,7 +63,8 @@ const noEntries = entriesOf([]);
 export class SharedReads {
   private readonly options: SharedReadsOptions;
   private channel: ReplyChannel | undefined;
-  private opening = false;
+  /** Undefined: no connection is being made. */
+  private opening: symbol | undefined;
   private usableFrom = 0;
   private readonly backOff = new BackOff({ firstMs: restMs, maxMs: longestRestMs });
   private usedAt = 0;
@@ -97,6 +98,7 @@ export class SharedReads {
 
   /** A shard's own connection has failed: the address may be another server's by now, and nobody is to read from two. */
   connectAnew(): void {
+    this.opening = undefined;
     this.channel?.close();
     this.channel = undefined;
   }
@@ -124,25 +126,28 @@ export class SharedReads {
   private usable(): ReplyChannel | undefined {
     const now = performance.now();
     if (now - this.usedAt > longestIdleMs) this.connectAnew();
-    if (this.channel === undefined && !this.opening && !this.closed && now >= this.usableFrom)
-      void this.open();
+    const isOpen = this.channel !== undefined || this.opening !== undefined;
+    if (!isOpen && !this.closed && now >= this.usableFrom) void this.open();
     this.usedAt = now;
     return this.channel;
   }
 
   private async open(): Promise<void> {
     const { url, name, buffers } = this.options;
-    this.opening = true;
+    const own = (this.opening = Symbol("opening"));
     try {
       const redis = await openRedis({ url, name });
       const channel = new ReplyChannel(redis, buffers);
+      if (this.opening !== own) {
+        channel.close();
+        return;
+      }
       this.channel = channel;
       redis.once("close", () => this.drop(channel));
-      if (this.closed) this.connectAnew();
     } catch {
       this.rest();
     }
-    this.opening = false;
+    if (this.opening === own) this.opening = undefined;
   }
 
   /** It has failed; another one may be in its place already. */
@@ -190,16 +195,12 @@ function commandsOf(reads: readonly StreamRead[], mostEntries: number): string {
   let [befores, streams, places, questions] = ["", "", "", ""];
   for (const { before, stream, after, question } of reads) {
     befores += before;
-    streams += bulkOf(stream);
+    streams += bulk(stream);
     places += plainBulk(after);
     questions += question;
   }
   const head = commandHead(4 + 2 * reads.length, "XREAD", "COUNT", mostEntries, "STREAMS");
   return befores + head + streams + places + questions;
-}
-
-function bulkOf(text: string): string {
-  return `$${Buffer.byteLength(text)}\r\n${text}\r\n`;
 }
 
 /**

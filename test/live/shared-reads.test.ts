@@ -1,7 +1,7 @@
 import { randomBytes } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
 import { Redis } from "ioredis";
-import { expect, inject, it } from "vitest";
+import { expect, inject, it, vi } from "vitest";
 import type { Entries } from "../../src/decode/entries.ts";
 import { BufferPool } from "../../src/source/buffer-pool.ts";
 import { ShardReader } from "../../src/source/shard-reader.ts";
@@ -26,6 +26,8 @@ interface Shards extends AsyncDisposable {
   readAll(): Promise<readonly Entries[]>;
   /** Appends and reads until all shards were read by one exchange. */
   readAllTogether(): Promise<void>;
+  /** Does something as if no time had passed since: none of the shards is due to read for itself. */
+  atOnce<T>(work: () => Promise<T>): Promise<T>;
 }
 
 async function openShards(count: number, mostBytes = 1e6): Promise<Shards> {
@@ -58,20 +60,26 @@ async function openShards(count: number, mostBytes = 1e6): Promise<Shards> {
         return entries;
       }),
     );
+  let togetherAt = 0;
   const readAllTogether = async (): Promise<void> => {
     await expect
       .poll(
         async () => {
           await append();
+          togetherAt = performance.now();
           return areTogether(await readAll());
         },
         { timeout: 10_000, interval: 50 },
       )
       .toBe(true);
   };
+  const atOnce = async <T>(work: () => Promise<T>): Promise<T> => {
+    const clock = vi.spyOn(performance, "now").mockReturnValue(togetherAt);
+    return await work().finally(() => clock.mockRestore());
+  };
   const opened = stack.move();
   return {
-    ...{ redis, shards, name, append, readAll, readAllTogether },
+    ...{ redis, shards, name, append, readAll, readAllTogether, atOnce },
     [Symbol.asyncDispose]: () => opened.disposeAsync(),
   };
 }
@@ -91,11 +99,11 @@ function ids(from: number, to: number): string[] {
 
 it("reads shards that ask at the same moment by one exchange, each its own entries, and tells their groups", async () => {
   await using opened = await openShards(3);
-  const { redis, shards, append, readAll, readAllTogether } = opened;
+  const { redis, shards, append, readAll, readAllTogether, atOnce } = opened;
   await readAllTogether();
   const last = await redis.xlen(shards[0]?.stream ?? "");
   await append(5);
-  const reads = await readAll();
+  const reads = await atOnce(readAll);
   expect(areTogether(reads)).toBe(true);
   for (const entries of reads) expect(idsOf(entries)).toEqual(ids(last + 1, last + 5));
   for (const [index, { stream }] of shards.entries()) {
@@ -114,14 +122,14 @@ it("reads shards that ask at the same moment by one exchange, each its own entri
 
 it("lets a shard find out for itself what is wrong with its stream, while the others get their entries", async () => {
   await using opened = await openShards(4);
-  const { redis, shards, append, readAllTogether } = opened;
+  const { redis, shards, append, readAllTogether, atOnce } = opened;
   await readAllTogether();
   await append(40);
   const [gone, trimmed, ...sound] = shards;
   await redis.xgroup("DESTROY", gone?.stream ?? "", group);
   await redis.xtrim(trimmed?.stream ?? "", "MAXLEN", 5);
-  const [first, second, ...others] = await Promise.allSettled(
-    shards.map(({ reader }) => reader.read({ wait: true })),
+  const [first, second, ...others] = await atOnce(() =>
+    Promise.allSettled(shards.map(({ reader }) => reader.read({ wait: true }))),
   );
   expect(first).toMatchObject({ status: "rejected", reason: { code: "REDIS_REPLY" } });
   expect(second).toMatchObject({ reason: { message: expect.stringContaining("lost entries after") } });
@@ -132,12 +140,12 @@ it("lets a shard find out for itself what is wrong with its stream, while the ot
 
 it("a stream that is no stream any more keeps nobody else from reading", async () => {
   await using opened = await openShards(3);
-  const { redis, shards, append, readAllTogether } = opened;
+  const { redis, shards, append, readAllTogether, atOnce } = opened;
   await readAllTogether();
   await append(4);
   await redis.set(shards[0]?.stream ?? "", "text");
-  const [first, ...others] = await Promise.allSettled(
-    shards.map(({ reader }) => reader.read({ wait: true })),
+  const [first, ...others] = await atOnce(() =>
+    Promise.allSettled(shards.map(({ reader }) => reader.read({ wait: true }))),
   );
   expect(first).toMatchObject({ status: "rejected", reason: { code: "REDIS_REPLY" } });
   for (const read of others) expect(read).toMatchObject({ status: "fulfilled", value: { length: 4 } });
@@ -150,7 +158,6 @@ it("shards read for themselves while the shared connection is gone, and together
   await killNamed(redis, name);
   await append(3);
   for (const entries of await readAll()) expect(entries.length).toBeGreaterThanOrEqual(3);
-  await sleep(50);
   await append(3);
   expect(areTogether(await readAll())).toBe(false);
   await readAllTogether();
@@ -189,14 +196,14 @@ it("a reply beyond its limit is given up, and shards read for themselves (I9)", 
 
 it("a shard of large entries reads for itself, and those beside it together", async () => {
   await using opened = await openShards(3);
-  const { redis, shards, readAll, readAllTogether } = opened;
+  const { redis, shards, readAll, readAllTogether, atOnce } = opened;
   await readAllTogether();
   const last = await redis.xlen(shards[0]?.stream ?? "");
   for (const [index, { stream }] of shards.entries())
     await redis.xadd(stream, `${last + 1}-0`, "value", "x".repeat(index === 0 ? 20_000 : 10));
-  await readAll();
+  await atOnce(readAll);
   for (const { stream } of shards) await redis.xadd(stream, `${last + 2}-0`, "value", "x");
-  const [large, ...small] = await readAll();
+  const [large, ...small] = await atOnce(readAll);
   expect(new Set(small.map(({ buffer }) => buffer)).size).toBe(1);
   expect(small[0]?.buffer).not.toBe(large?.buffer);
   expect([large, ...small].map((entries) => entries?.lastId)).toEqual(shards.map(() => `${last + 2}-0`));
