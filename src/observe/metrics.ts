@@ -46,7 +46,6 @@ export function createMetrics(options: MetricsOptions): Metrics {
       await setSnapshot(instruments, options);
       // Behind what may take its time: all series are of one moment.
       tally.pass(instruments);
-      instruments.passObserved();
       return await registry.metrics();
     },
   };
@@ -57,8 +56,6 @@ class PromInstruments implements Instruments {
   private readonly counters = new Map<string, Counter>();
   private readonly gauges = new Map<string, Gauge>();
   private readonly histograms = new Map<string, Histogram>();
-  private readonly observed: { name: MetricName; labels: Record<string, string>; value: number }[] = [];
-  private soon: NodeJS.Immediate | undefined;
 
   constructor(registry: Registry) {
     for (const [name, definition] of Object.entries<MetricDefinition>(metricDefinitions)) {
@@ -83,16 +80,8 @@ class PromInstruments implements Instruments {
     this.gauges.get(name)?.reset();
   }
 
-  /** Takes its time, which what comes next for a shard is not to wait for: later in the same turn of the event loop. */
   observe(name: MetricName, labels: Record<string, string>, value: number): void {
-    this.observed.push({ name, labels, value });
-    this.soon ??= setImmediate(() => this.passObserved());
-  }
-
-  passObserved(): void {
-    this.soon = undefined;
-    for (const { name, labels, value } of this.observed) this.histograms.get(name)?.observe(labels, value);
-    this.observed.length = 0;
+    this.histograms.get(name)?.observe(labels, value);
   }
 }
 

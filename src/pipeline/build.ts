@@ -18,7 +18,6 @@ import { StreamRecordStore } from "../sink/stream-record-store.ts";
 import { BufferPool } from "../source/buffer-pool.ts";
 import { readShare } from "../source/read-size.ts";
 import { RedisWatch } from "../source/redis-watch.ts";
-import { SharedReads } from "../source/shared-reads.ts";
 import type { ShardReader } from "../source/shard-reader.ts";
 import type { Pipeline } from "./pipeline.ts";
 import { giveBack, ownShard } from "./shard-session.ts";
@@ -43,17 +42,11 @@ export function buildPipeline(config: Config, parts: PipelineParts): Pipeline {
   const decisions = new DecisionStore(leases, config.pipeline);
   const records = new StreamRecordStore(leases, config.pipeline);
   const secondLook = new SecondLook(leases, catalog);
-  const buffers = new BufferPool(2 * config.databaseConnections);
-  const together = new SharedReads({
-    ...{ url: config.redisUrl, name: `sluice:${config.member}:shared`, buffers },
-    ...{ mostEntries: config.batchEntries, mostBytes: () => config.batchBytes * share() },
-  });
   const committer = new Committer({
     ...{ pool, shards, connections: config.databaseConnections },
     ...{ mostEntries: config.batchEntries, mostBytes: config.batchBytes },
-    moreComes: () => together.underWay,
   });
-  together.settled = () => committer.wake();
+  const buffers = new BufferPool(2 * config.databaseConnections);
   const share = (): number => readShare(supervisor.streams.length);
   const readers = new Map<string, ShardReader>();
   const reading = (stream: string, reader: ShardReader | undefined): void => {
@@ -82,7 +75,6 @@ export function buildPipeline(config: Config, parts: PipelineParts): Pipeline {
           includes,
           reading,
           buffers,
-          together,
           share,
           committer,
         },
@@ -106,7 +98,6 @@ export function buildPipeline(config: Config, parts: PipelineParts): Pipeline {
   });
   const drain = async (): Promise<void> => {
     await Promise.all([maintenance.stop(), supervisor.drain()]);
-    together.close();
     await Promise.all([pool.end(), leases.end(), upkeep.end()]);
   };
   let draining: Promise<void> | undefined;

@@ -18,14 +18,12 @@ import type { Checkpoint, Lease, ShardStore } from "../sink/shard-store.ts";
 import type { StreamRecordStore } from "../sink/stream-record-store.ts";
 import type { BufferPool } from "../source/buffer-pool.ts";
 import { ShardReader } from "../source/shard-reader.ts";
-import type { SharedReads } from "../source/shared-reads.ts";
 import { startingPoint } from "../source/starting-point.ts";
 import { runShardLoop } from "./shard-loop.ts";
 
 interface ReadingOptions {
   readonly config: Config;
   readonly buffers: BufferPool;
-  readonly together?: SharedReads;
   /** What part of a batch each shard may read at a time. */
   readonly share: () => number;
 }
@@ -152,15 +150,14 @@ async function runSession(
 }
 
 function openReader(
-  { config, buffers, together, share }: ReadingOptions,
+  { config, buffers, share }: ReadingOptions,
   stream: string,
   signal: AbortSignal,
 ): Promise<ShardReader> {
   const { redisUrl: url, group, member, readBlockMs: blockMs } = config;
   const { batchEntries: maxEntries, batchBytes: targetBytes } = config;
   const limits = { maxEntries, targetBytes, share, blockMs };
-  const ways = { buffers, ...(together === undefined ? {} : { together }) };
-  return ShardReader.open({ url, stream, group, member, ...ways, ...limits }, signal);
+  return ShardReader.open({ url, stream, group, member, buffers, ...limits }, signal);
 }
 
 /** Sets the group to the checkpoint, which is elsewhere if the stream was rolled back below it. */

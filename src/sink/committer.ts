@@ -21,8 +21,6 @@ export interface CommitterOptions {
   /** What one transaction takes at most, unless one batch alone is larger. */
   readonly mostEntries: number;
   readonly mostBytes: number;
-  /** More batches will be there in a moment: small ones wait for them. */
-  readonly moreComes?: () => boolean;
 }
 
 /** A batch that wants to be committed. */
@@ -60,7 +58,7 @@ interface Prepared extends Ticket {
 
 /** From so many entries on a transaction's own cost is small beside its rows'. */
 const worthOne = 256;
-/** How long smaller ones wait for company while another transaction is at work or more comes, in milliseconds. */
+/** How long smaller ones wait for company while another transaction is at work, in milliseconds. */
 const patienceMs = 5;
 
 /**
@@ -89,16 +87,12 @@ export class Committer {
     const settle = Promise.withResolvers<Committed>();
     const alone = request.alone || this.suspects.has(request.stream);
     this.waiting.push({ request, since: performance.now(), settle, alone });
-    this.wake();
-    return settle.promise;
-  }
-
-  /** Begins what may begin, after the other shards' sockets were taken in: what they hold can be in the same transaction. */
-  wake(): void {
+    // What the other shards' sockets hold by now is taken in first, so that it can be in the same transaction.
     this.soon ??= setImmediate(() => {
       this.soon = undefined;
       this.next();
     });
+    return settle.promise;
   }
 
   private next(): void {
@@ -109,15 +103,11 @@ export class Committer {
   }
 
   private mayBegin(): boolean {
-    const { atWork } = this;
-    const [first] = this.waiting;
+    const { waiting, atWork } = this;
+    const [first] = waiting;
     if (first === undefined || atWork === this.options.connections) return false;
-    if (first.alone || performance.now() - first.since >= patienceMs) return true;
-    return (atWork === 0 && this.options.moreComes?.() !== true) || this.isWorthOne;
-  }
-
-  private get isWorthOne(): boolean {
-    return this.waiting.reduce((sum, { request }) => sum + request.entries, 0) >= worthOne;
+    if (atWork === 0 || first.alone || performance.now() - first.since >= patienceMs) return true;
+    return waiting.reduce((sum, { request }) => sum + request.entries, 0) >= worthOne;
   }
 
   /** Those that wait longest and fit into one transaction. */
@@ -151,9 +141,7 @@ export class Committer {
       for (const ticket of tickets) this.fail(ticket, error);
     }
     this.atWork--;
-    // Those of the transaction that has ended read first, so that small batches can wait for theirs.
-    if (this.isWorthOne) this.next();
-    else this.wake();
+    this.next();
   }
 
   /** Those that can be. */

@@ -13,8 +13,6 @@ export class BufferPool {
   private readonly places: Buffer[] = [];
   private readonly spare: Buffer[] = [];
   private readonly most: number;
-  /** How many have still to give back a buffer that several hold. */
-  private readonly holders = new WeakMap<Buffer, number>();
 
   constructor(most: number) {
     this.most = most;
@@ -27,19 +25,7 @@ export class BufferPool {
     return this.spare.pop() ?? Buffer.allocUnsafeSlow(Math.min(Math.max(smallest, size), largest));
   }
 
-  /** The buffer is used again once so many have given it back; none: at once. */
-  share(buffer: Buffer, holders: number): void {
-    if (holders > 1) this.holders.set(buffer, holders);
-    else if (holders === 0) this.giveBack(buffer);
-  }
-
   giveBack(buffer: Buffer): void {
-    const others = (this.holders.get(buffer) ?? 1) - 1;
-    if (others > 0) {
-      this.holders.set(buffer, others);
-      return;
-    }
-    this.holders.delete(buffer);
     if (placeOf(buffer) >= 0) this.places.push(buffer);
     else if (buffer.length <= largest && this.spare.length < this.most) this.spare.push(buffer);
   }

@@ -55,7 +55,7 @@ export class PlaceCheck {
   /** Undefined: Redis does not let us run scripts; from then on the entries themselves are asked for. */
   isThere(replies: ReplyCursor, { scripted }: PlaceQuestion): boolean | undefined {
     const refusal = replies.error();
-    if (refusal === undefined) return scripted ? replies.integer() > 0 : replies.count() > 0;
+    if (refusal === undefined) return scripted ? replies.integer() > 0 : replies.array() > 0;
     if (!scripted) throw new SluiceError("REDIS_REPLY", `Redis answered: ${refusal}`);
     this.mayScript = false;
     return undefined;

@@ -116,8 +116,7 @@ export function commandHead(length: number, ...parts: readonly (string | number)
   return `*${length}\r\n${parts.map((part) => bulk(String(part))).join("")}`;
 }
 
-/** A part of a command. */
-export function bulk(text: string): string {
+function bulk(text: string): string {
   return `$${Buffer.byteLength(text)}\r\n${text}\r\n`;
 }
 

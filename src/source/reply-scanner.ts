@@ -173,13 +173,6 @@ export class ReplyCursor {
     return this.number(replyKind.array);
   }
 
-  /** How many elements an array has; passes over them. */
-  count(): number {
-    const count = this.array();
-    for (let left = count; left > 0; left--) this.skipNested();
-    return count;
-  }
-
   integer(): number {
     return this.number(replyKind.integer);
   }

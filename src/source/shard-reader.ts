@@ -10,7 +10,6 @@ import { readEntries } from "./read-entries.ts";
 import { ReadSize, type ReadLimits } from "./read-size.ts";
 import { command, commandHead, plainBulk, ReplyChannel } from "./reply-channel.ts";
 import { ReplyCursor } from "./reply-scanner.ts";
-import type { SharedReads } from "./shared-reads.ts";
 import { readStreamExtent, type ExpectedEntries, type StreamExtent } from "./stream-extent.ts";
 
 export interface ShardReaderOptions extends ReadLimits {
@@ -23,15 +22,9 @@ export interface ShardReaderOptions extends ReadLimits {
   readonly blockMs: number;
   /** Where the bytes of replies go; shared by all shards. */
   readonly buffers: BufferPool;
-  /** For shards that want to read at the same moment. Default: each reads for itself. */
-  readonly together?: SharedReads;
 }
 
 const answerMs = 5_000;
-/** Its own connection is used at least so often: a server or a firewall may end one that is idle. */
-const longestIdleMs = 1_000;
-/** Larger entries are read by their shard itself, whose reads fit them. */
-const largestTogether = 16_384;
 const mostReported = 1_000;
 const entriesRead = plainBulk("ENTRIESREAD");
 
@@ -44,7 +37,7 @@ interface Place {
 }
 
 /**
- * Reads one shard, on a connection of its own or together with others. Each read names the entry after which it begins, so it can make no hole (I3): a lost
+ * Reads one shard on a connection of its own. Each read names the entry after which it begins, so it can make no hole (I3): a lost
  * reply, another reader or a client that sends a read twice changes nothing of what comes next. The consumer group is told of what
  * is applied and never asked: it shows operators the place, the lag and who reads, and keeps the entries for others who trim.
  *
@@ -69,9 +62,6 @@ export class ShardReader {
   private settled: Place = { id: undefined, entries: 0n };
   private toSettle = false;
   private toRemove: readonly string[] = [];
-  /** The last read brought what there was, and not nothing. */
-  private isFlowing = false;
-  private readForItselfAt = 0;
 
   private constructor(options: ShardReaderOptions, redis: Redis) {
     this.options = options;
@@ -177,71 +167,28 @@ export class ShardReader {
 
   /** The next entries in order; empty when there are none, after waiting if `wait`. Tells the group first what was settled. */
   async read(options: { readonly wait: boolean }): Promise<Entries> {
-    try {
-      return (options.wait && (await this.readTogether())) || (await this.readForItself(options));
-    } catch (error) {
-      // The address may be another server's by the time at which this shard connects anew.
-      this.options.together?.connectAnew();
-      throw asRedisError(error, this.options.stream);
-    }
-  }
-
-  /** Undefined: nothing was read. */
-  private async readTogether(): Promise<Entries | undefined> {
-    const { together } = this.options;
-    const { place } = this;
-    if (together === undefined || !this.mayReadTogether) return undefined;
-    const question = this.placeCheck.question(place);
-    const asked = together.read({
-      ...{ stream: this.options.stream, after: place.id },
-      ...{ mostEntries: this.size.next, entryBytes: place.bytes ?? 0 },
-      ...{ before: this.settling + this.settledPlace, question: question.command },
-      answer: (replies) => this.placeCheck.isThere(replies, question),
-    });
-    const closed = Promise.withResolvers<undefined>();
-    this.abandon = () => closed.resolve(undefined);
-    const reply = await Promise.race([asked, closed.promise]);
-    this.abandon = undefined;
-    if (reply === undefined || reply.entries.length === 0) return undefined;
-    if (reply.answer !== true) {
-      // The entry before them has gone: the counts must tell what went with it, by the connection that reads.
-      this.options.buffers.giveBack(reply.entries.buffer);
-      return undefined;
-    }
-    this.take(reply.entries);
-    this.isFlowing = !reply.isFull;
-    return reply.entries;
-  }
-
-  private get mayReadTogether(): boolean {
-    const { isFlowing, closed, toRemove, lastBytes } = this;
-    if (!isFlowing || closed || toRemove.length > 0) return false;
-    const isSmall = lastBytes !== undefined && lastBytes <= largestTogether;
-    return isSmall && performance.now() - this.readForItselfAt < longestIdleMs;
-  }
-
-  private async readForItself({ wait }: { readonly wait: boolean }): Promise<Entries> {
-    const { blockMs, buffers } = this.options;
-    const news = this.newsForGroup(wait);
-    const read = this.readHead(wait) + plainBulk(this.last);
+    const { stream, blockMs } = this.options;
+    const news = this.newsForGroup(options.wait);
+    const read = this.readHead(options.wait) + plainBulk(this.last);
     const question = this.placeCheck.question(this.place);
-    this.channel ??= new ReplyChannel(this.redis, buffers);
-    this.readForItselfAt = performance.now();
-    const timeoutMs = answerMs + (wait ? blockMs : 0);
-    const commands = news.join("") + read + question.command;
-    const mostEntries = this.size.next;
-    const replies = new ReplyCursor(
-      await this.channel.exchange(commands, news.length + 2, timeoutMs, this.size.mostBytes),
-    );
-    for (let index = 0; index < news.length; index++) passOver(replies);
-    throwError(replies);
-    const entries = entriesOfStream(replies);
-    const isThere = entries.length === 0 || this.placeCheck.isThere(replies, question);
-    if (isThere !== true) await this.verifyPlace(isThere, entries.length);
-    if (entries.length === 0) buffers.giveBack(replies.bytes);
-    this.take(entries);
-    this.isFlowing = entries.length > 0 && entries.length < mostEntries;
-    return entries;
+    this.channel ??= new ReplyChannel(this.redis, this.options.buffers);
+    const timeoutMs = answerMs + (options.wait ? blockMs : 0);
+    try {
+      const commands = news.join("") + read + question.command;
+      const replies = new ReplyCursor(
+        await this.channel.exchange(commands, news.length + 2, timeoutMs, this.size.mostBytes),
+      );
+      for (let index = 0; index < news.length; index++) passOver(replies);
+      throwError(replies);
+      const entries = entriesOfStream(replies);
+      const isThere = entries.length === 0 || this.placeCheck.isThere(replies, question);
+      if (isThere !== true) await this.verifyPlace(isThere, entries.length);
+      if (entries.length === 0) this.options.buffers.giveBack(replies.bytes);
+      this.take(entries);
+      return entries;
+    } catch (error) {
+      throw asRedisError(error, stream);
+    }
   }
 
   /** Of the command that reads, all but the place: it is the same from one read to the next for the most part. */
@@ -288,18 +235,14 @@ export class ShardReader {
   /** A waiting read always names the place: it fails, and begins anew, when the stream or the group has gone. */
   private newsForGroup(wait: boolean): string[] {
     const { stream, group } = this.options;
-    const { toSettle, toRemove } = this;
+    const { settled, toSettle, toRemove } = this;
     this.toSettle = false;
     this.toRemove = [];
     const news = toRemove.map((name) => command("XGROUP", "DELCONSUMER", stream, group, name));
     if (!toSettle && !wait) return news;
-    news.push(this.settling + this.settledPlace);
+    const place = plainBulk(settled.id ?? firstEntryId);
+    news.push(this.settling + place + entriesRead + plainBulk(settled.entries.toString()));
     return news;
-  }
-
-  private get settledPlace(): string {
-    const { id, entries } = this.settled;
-    return plainBulk(id ?? firstEntryId) + entriesRead + plainBulk(entries.toString());
   }
 
   /** Consumers that are not to be there; they are deleted with the next read. */
