@@ -7,25 +7,26 @@ import { startMember, streamNames, waitUntil } from "./member.ts";
 import { nowMs, prepareOpenLoop } from "./open-loop.ts";
 import { prepareSluiceDatabase } from "./sluice-database.ts";
 import { freshDatabase, type Stage } from "./stage.ts";
+import { percentilesOf, type Percentiles } from "./statistics.ts";
 import { cpuSeconds } from "./usage.ts";
 
 const warmUpSeconds = 5;
 const measuredSeconds = 20;
 
-/** In milliseconds. */
-export interface Percentiles {
-  readonly p50: number;
-  readonly p95: number;
-  readonly p99: number;
-  readonly p999: number;
-  readonly highest: number;
-}
+/**
+ * So that trimming is at work while latency is measured, as in a deployment that has run for hours: the streams then stay as long as
+ * they are, instead of taking new memory for all of the load.
+ */
+const shortRetention = { SLUICE_RETAIN_AGE: "2s", SLUICE_MAINTENANCE_INTERVAL: "1s" };
 
+/** One round. */
 export interface LatencyResult {
   readonly entriesPerSecond: number;
   readonly measuredSeconds: number;
-  /** From the moment an entry was due in Redis until the transaction with its row had committed. */
+  /** From when Redis appended an entry, by its id, until the transaction with its row had committed. */
   readonly streamToVisible: Percentiles;
+  /** From when the entry was to be sent: with the wait for a Redis that is busy, as when it writes its append-only file. */
+  readonly dueToVisible: Percentiles;
   /** What the measurement itself may be wrong by. */
   readonly clockErrorMs: number;
   readonly commitTimes: CommitTimeCheck;
@@ -34,10 +35,9 @@ export interface LatencyResult {
 }
 
 /**
- * Stream-to-visible latency under an open-loop load: when each entry is due is settled before the first is sent, one burst a
- * millisecond, by a thread of its own, and the wait counts from then on, whether the sender was late or Redis slow (no
- * coordinated omission). Nothing is asked while it runs: each row has a transaction of its own batch, and PostgreSQL remembers
- * when that committed (`track_commit_timestamp`). All rows behind the warm-up count.
+ * Latency under an open-loop load: when each entry is due is settled before the first is sent, one burst a millisecond, by a thread
+ * of its own, which waits for nobody. Nothing is asked while it runs: Redis's ids tell when entries were appended, and PostgreSQL
+ * remembers when the transaction of each row committed (`track_commit_timestamp`). All rows behind the warm-up count.
  */
 export async function measureLatency(stage: Stage, entriesPerSecond: number): Promise<LatencyResult> {
   const seconds = warmUpSeconds + measuredSeconds;
@@ -47,25 +47,33 @@ export async function measureLatency(stage: Stage, entriesPerSecond: number): Pr
   const redisUrl = stage.reach(stage.redisUrl);
   using sender = await prepareOpenLoop({ redisUrl, streams, entriesPerSecond, entries: load.size });
   const databaseUrl = await freshDatabase(stage.target, await prepareSluiceDatabase(stage, load));
-  const member = await startMember({ stage, databaseUrl, streams });
+  const member = await startMember({ stage, databaseUrl, streams, options: shortRetention });
   try {
     await waitUntil(databaseUrl, `SELECT count(owner) = ${streams.length} FROM sluice.shard`);
     return await withClient(databaseUrl, async (client) => {
       const before = await databaseClock(client);
       await using watch = watchCommitTimes(databaseUrl);
       const cpuBefore = cpuSeconds(member.pid);
-      const startedAt = await sender.send();
+      const sent = await sender.send();
       const cpu = (cpuSeconds(member.pid) - cpuBefore) / seconds;
       await waitUntil(databaseUrl, `SELECT sum(changes_applied) = ${load.size} FROM sluice.shard`);
       const after = await databaseClock(client);
-      const schedule = { startedAt: startedAt + before.aheadMs, entriesPerSecond };
-      const streamToVisible = await percentilesOf(client, schedule);
-      const clockErrorMs = before.errorMs + Math.abs(after.aheadMs - before.aheadMs);
+      const committedAt = await commitTimes(client, load.size);
+      const firstDue = sent.startedAt + before.aheadMs;
+      const dueAt = (index: number): number => firstDue + Math.floor((index * 1000) / entriesPerSecond);
+      const percentiles = (since: (index: number) => number): Percentiles =>
+        percentilesOf(
+          committedAt
+            .map((ms, index) => ms - since(index))
+            .subarray(warmUpSeconds * entriesPerSecond)
+            .sort(),
+        );
       return {
         entriesPerSecond,
         measuredSeconds,
-        streamToVisible,
-        clockErrorMs,
+        streamToVisible: percentiles((index) => sent.appendedAt[index] ?? Number.NaN),
+        dueToVisible: percentiles(dueAt),
+        clockErrorMs: before.errorMs + Math.abs(after.aheadMs - before.aheadMs),
         commitTimes: await watch.end(),
         cpu,
       };
@@ -102,23 +110,20 @@ async function databaseClock(
   return best;
 }
 
-interface Schedule {
-  /** By the database's clock. */
-  readonly startedAt: number;
-  readonly entriesPerSecond: number;
-}
+const rowsOfAPage = 100_000;
 
-async function percentilesOf(
-  client: pg.Client,
-  { startedAt, entriesPerSecond }: Schedule,
-): Promise<Percentiles> {
-  const { rows } = await client.query<{ found: number[]; highest: number }>(
-    `SELECT percentile_disc(ARRAY[0.5, 0.95, 0.99, 0.999]) WITHIN GROUP (ORDER BY ms) AS found, max(ms) AS highest
-     FROM (SELECT (extract(epoch FROM pg_xact_commit_timestamp(xmin)) * 1000)::float8
-                  - ($1::float8 + floor((id - 1) * 1000 / $2::float8)) AS ms
-           FROM public.orders WHERE id > $3) AS waits`,
-    [startedAt, entriesPerSecond, warmUpSeconds * entriesPerSecond],
-  );
-  const [p50 = Number.NaN, p95 = Number.NaN, p99 = Number.NaN, p999 = Number.NaN] = rows[0]?.found ?? [];
-  return { p50, p95, p99, p999, highest: rows[0]?.highest ?? Number.NaN };
+/** When the transaction of each row committed, by the database's clock, in milliseconds since 1970; in the order of the ids. */
+async function commitTimes(client: pg.Client, rows: number): Promise<Float64Array> {
+  const times = new Float64Array(rows);
+  for (let from = 1; from <= rows; from += rowsOfAPage) {
+    const page = await client.query<[index: number, ms: number]>({
+      name: "commit times",
+      text: `SELECT (id - 1)::int, (extract(epoch FROM pg_xact_commit_timestamp(xmin)) * 1000)::float8
+        FROM public.orders WHERE id BETWEEN $1 AND $2`,
+      values: [from, from + rowsOfAPage - 1],
+      rowMode: "array",
+    });
+    for (const [index, ms] of page.rows) times[index] = ms;
+  }
+  return times;
 }

@@ -1,4 +1,4 @@
-import { measureLatency, type LatencyResult } from "./latency.ts";
+import { measureLatency } from "./latency.ts";
 import { measureGrowth } from "./growth.ts";
 import { insertLoad } from "./loads/insert.ts";
 import type { Load } from "./loads/load.ts";
@@ -23,6 +23,7 @@ async function bench(options: Options): Promise<void> {
     postgresSettings,
     sockets: options.sockets,
     throughput: [],
+    latency: [],
     growth: [],
   };
   try {
@@ -40,10 +41,7 @@ async function measure(options: Options, results: Results): Promise<void> {
     await onStage(options, async (stage) => {
       for (const load of loads) results.throughput.push(await measureThroughput(stage, load, options));
     });
-  if (only.includes("latency"))
-    await onStage(options, async (stage) => {
-      results.latency = await latencyOf(stage, results);
-    });
+  if (only.includes("latency")) await onStage(options, (stage) => measureLatencies(stage, results, options));
   if (only.includes("growth"))
     await onStage(options, (stage) => measureGrowth(stage, options, (cell) => results.growth.push(cell)));
   if (only.includes("debezium"))
@@ -67,11 +65,18 @@ async function onStage({ profile, sockets }: Options, run: (stage: Stage) => Pro
 /** What the load of the latency measurement is a third of, when no capacity was measured. */
 const assumedCapacity = 45_000;
 
-async function latencyOf(stage: Stage, { throughput }: Results): Promise<LatencyResult> {
+async function measureLatencies(
+  stage: Stage,
+  { throughput, latency }: Results,
+  { rounds }: Options,
+): Promise<void> {
   const insert = throughput.find((result) => result.load === "insert");
   const rates = insert?.contenders[0]?.runs.map((run) => insert.rows / run.seconds);
   const rate = Math.floor((rates === undefined ? assumedCapacity : median(rates)) / 3);
-  return step(`latency at ${rate} entries/s`, () => measureLatency(stage, rate));
+  for (let round = 1; round <= rounds; round++) {
+    const name = `latency at ${rate} entries/s, round ${round} of ${rounds}`;
+    latency.push(await step(name, () => measureLatency(stage, rate)));
+  }
 }
 
 function loadsOf({ only, rows }: Options): Load[] {

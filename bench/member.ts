@@ -12,6 +12,8 @@ export interface MemberOptions {
   readonly streams: readonly string[];
   /** Arguments of Node itself. */
   readonly nodeArguments?: readonly string[];
+  /** Options of sluice, SLUICE_… by their names; those of this process's environment win. */
+  readonly options?: Readonly<Record<string, string>>;
 }
 
 /** `sluice run` with its defaults; SLUICE_… of this process's environment are passed on. */
@@ -23,6 +25,7 @@ export async function startMember(options: MemberOptions): Promise<Program> {
     args: [...(options.nodeArguments ?? []), sluiceMain, "run"],
     logFile: join(stage.folder, "sluice.log"),
     env: {
+      ...options.options,
       ...process.env,
       SLUICE_REDIS_URL: stage.reach(stage.redisUrl),
       SLUICE_DATABASE_URL: stage.reach(databaseUrl),

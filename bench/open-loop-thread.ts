@@ -7,7 +7,7 @@ import { appendCommand, streamOf } from "./fill-streams.ts";
 import { envelopeOf } from "./loads/envelope.ts";
 import { insertLoad } from "./loads/insert.ts";
 import { idOf } from "./loads/load.ts";
-import { nowMs, type OpenLoop } from "./open-loop.ts";
+import { nowMs, type OpenLoop, type Sent } from "./open-loop.ts";
 
 /** What is due in each millisecond, ready to be written. */
 function makeBursts({ streams, entriesPerSecond, entries }: OpenLoop): Buffer[] {
@@ -39,6 +39,40 @@ async function sendBursts(socket: Socket, bursts: readonly Buffer[]): Promise<nu
   return startedAt;
 }
 
+const dollar = 0x24;
+const dash = 0x2d;
+const lineEnd = 0x0a;
+/** `$19`, a line end, an id of nineteen characters such as `1795760404123-12345`, a line end; and some more. */
+const replyBytes = 32;
+const pong = "+PONG\r\n";
+
+/** Redis's answers up to that to PING, as they came: they are looked at when all has been sent. */
+function collectReplies(socket: Socket, entries: number): Promise<Buffer> {
+  const kept = Buffer.allocUnsafe(entries * replyBytes + pong.length);
+  let end = 0;
+  return new Promise((resolve) => {
+    socket.on("data", (chunk: Buffer) => {
+      end += chunk.copy(kept, end);
+      if (kept.toString("latin1", Math.max(0, end - pong.length), end) === pong)
+        resolve(kept.subarray(0, end));
+    });
+  });
+}
+
+/** From the ids in the answers. */
+function appendTimes(replies: Buffer, entries: number): Float64Array<ArrayBuffer> {
+  const times = new Float64Array(entries);
+  let from = 0;
+  for (let index = 0; index < entries; index++) {
+    if (replies[from] !== dollar)
+      throw new Error(`Redis refused an entry: ${replies.toString("latin1", from, from + 200)}`);
+    const id = replies.indexOf(lineEnd, from) + 1;
+    times[index] = Number(replies.toString("latin1", id, replies.indexOf(dash, id)));
+    from = replies.indexOf(lineEnd, id) + 1;
+  }
+  return times;
+}
+
 const nobody = new Int32Array(new SharedArrayBuffer(4));
 
 /** Without a timer of the event loop, which would be late by a millisecond. */
@@ -63,12 +97,15 @@ const socket = connect(
   path === null ? { host: url.hostname, port: Number(url.port), noDelay: true } : { path },
 );
 await once(socket, "connect");
-socket.resume();
 parentPort?.postMessage("ready");
 comeFirst();
-parentPort?.once("message", () => {
-  void sendBursts(socket, bursts).then((startedAt) => {
-    socket.end();
-    parentPort?.postMessage(startedAt);
-  });
-});
+parentPort?.once("message", () => void sendAll());
+
+async function sendAll(): Promise<void> {
+  const replies = collectReplies(socket, load.entries);
+  const startedAt = await sendBursts(socket, bursts);
+  socket.write("*1\r\n$4\r\nPING\r\n");
+  const appendedAt = appendTimes(await replies, load.entries);
+  socket.destroy();
+  parentPort?.postMessage({ startedAt, appendedAt } satisfies Sent, [appendedAt.buffer]);
+}

@@ -11,8 +11,15 @@ export interface OpenLoop {
 
 /** The thread has made its entries and is connected. */
 export interface Sender extends Disposable {
-  /** Sends all of them. Resolves with when the first was due, on `nowMs`'s clock. */
-  send(): Promise<number>;
+  /** Sends all of them, each when it is due. */
+  send(): Promise<Sent>;
+}
+
+export interface Sent {
+  /** When the first was due, on `nowMs`'s clock. */
+  readonly startedAt: number;
+  /** When Redis appended each of them, by the entry's id: whole milliseconds since 1970. */
+  readonly appendedAt: Float64Array;
 }
 
 /** Entries of inserts, ready to be sent by a thread of its own: this one's work must not make them late. */
@@ -22,8 +29,8 @@ export async function prepareOpenLoop(load: OpenLoop): Promise<Sender> {
   return {
     send: async () => {
       thread.postMessage("send");
-      const [startedAt] = (await once(thread, "message")) as [number];
-      return startedAt;
+      const [sent] = (await once(thread, "message")) as [Sent];
+      return sent;
     },
     [Symbol.dispose]: () => void thread.terminate(),
   };

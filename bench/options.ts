@@ -20,12 +20,12 @@ export interface Options {
 
 export const help = `Measures sluice beside its references on this machine. Needs PostgreSQL and Redis, as npm run demo does.
 
-  npm run bench                     insert, update, mixed, wide (each beside the references), latency; under ten minutes
+  npm run bench                     insert, update, mixed, wide (each beside the references), latency; some fifteen minutes
   npm run bench -- --only insert --rounds 1 --rows 100000
 
   --only <list>      of ${measurements.join(", ")}
-  --rows <n>         changes of a load (300000)
-  --rounds <n>       turns of each contender (3)
+  --rows <n>         changes of a load (1000000)
+  --rounds <n>       turns of each contender, and of the latency measurement (3)
   --no-references    sluice alone
   --peers            also Debezium Server's JDBC sink (fetches Debezium once, 0.8 GB)
   --full             growth up to 3 million waiting entries and tables of 10 million rows
@@ -44,7 +44,7 @@ export function parseOptions(args: readonly string[]): Options | undefined {
     args: [...args],
     options: {
       only: { type: "string", default: "insert,update,mixed,wide,latency" },
-      rows: { type: "string", default: "300000" },
+      rows: { type: "string", default: "1000000" },
       rounds: { type: "string", default: "3" },
       "no-references": { type: "boolean", default: false },
       peers: { type: "boolean", default: false },

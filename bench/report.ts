@@ -1,10 +1,11 @@
 import { mkdirSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
+import type { CommitTimeCheck } from "./commit-time-check.ts";
 import type { GrowthCell } from "./growth.ts";
-import type { LatencyResult, Percentiles } from "./latency.ts";
+import type { LatencyResult } from "./latency.ts";
 import type { Machine } from "./machine.ts";
 import { postgresSettings } from "./stage.ts";
-import { median } from "./statistics.ts";
+import { median, type Percentiles } from "./statistics.ts";
 import type { DebeziumResult, Drain } from "./through-debezium.ts";
 import { textTable } from "./text-table.ts";
 import type { ContenderResult, ThroughputResult } from "./throughput.ts";
@@ -16,7 +17,7 @@ export interface Results {
   readonly postgresSettings: typeof postgresSettings;
   readonly sockets: boolean;
   readonly throughput: ThroughputResult[];
-  latency?: LatencyResult;
+  readonly latency: LatencyResult[];
   readonly growth: GrowthCell[];
   throughDebezium?: DebeziumResult;
   jdbcSink?: Drain;
@@ -34,7 +35,7 @@ export function writeJson(results: Results, path: string | undefined): string {
 export function reportText(results: Results): string {
   const parts = [machineText(results)];
   if (results.throughput.length > 0) parts.push(throughputText(results.throughput));
-  if (results.latency !== undefined) parts.push(latencyText(results.latency));
+  if (results.latency.length > 0) parts.push(latencyText(results.latency));
   if (results.growth.length > 0) parts.push(growthText(results.growth));
   if (results.throughDebezium !== undefined) parts.push(debeziumText(results.throughDebezium));
   if (results.jdbcSink !== undefined)
@@ -107,17 +108,36 @@ export function number(value: number): string {
   return Math.round(value).toLocaleString("en-US");
 }
 
-function latencyText(result: LatencyResult): string {
-  const { commitTimes, clockErrorMs } = result;
+function latencyText(rounds: readonly LatencyResult[]): string {
+  const clockErrorMs = Math.max(...rounds.map((round) => round.clockErrorMs));
+  const looks = rounds.map((round) => round.commitTimes);
+  const sum = (of: (look: CommitTimeCheck) => number): number =>
+    looks.reduce((total, look) => total + of(look), 0);
   return (
-    `stream to visible at ${number(result.entriesPerSecond)} entries/s, open loop, ${result.measuredSeconds} s, ms: ` +
-    `${percentilesText(result.streamToVisible)} · sluice uses ${(result.cpu * 100).toFixed(0)} % of a core\n` +
-    `  error: clocks ± ${clockErrorMs.toFixed(2)} ms; commits visible later than stamped: ${commitTimes.seenLate} of ` +
-    `${commitTimes.commits} looked at, p99 ${commitTimes.p99Ms.toFixed(2)} ms, at most ${commitTimes.highestMs.toFixed(2)} ms`
+    `latency at ${number(rounds[0]?.entriesPerSecond ?? Number.NaN)} entries/s, open loop, ${rounds.length} × ` +
+    `${rounds[0]?.measuredSeconds} s; sluice uses ${(median(rounds.map((round) => round.cpu)) * 100).toFixed(0)} % of a core\n` +
+    `${textTable(latencyHeader, [
+      ["stream to visible", ...percentileCells(rounds.map((round) => round.streamToVisible))],
+      ["due to visible", ...percentileCells(rounds.map((round) => round.dueToVisible))],
+    ])}\n` +
+    `stream: when Redis appended the entry, by its id; due: when it was to be sent\n` +
+    `error: clocks ± ${clockErrorMs.toFixed(2)} ms, ids up to 1 ms too early; commits visible later than stamped: ` +
+    `${sum((look) => look.seenLate)} of ${sum((look) => look.commits)} looked at, at most ` +
+    `${Math.max(...looks.map((look) => look.highestMs)).toFixed(2)} ms`
   );
 }
 
-export function percentilesText({ p50, p95, p99, p999, highest }: Percentiles): string {
+const latencyHeader = ["ms: median (lowest–highest)", "p50", "p95", "p99", "p99.9", "highest"];
+
+function percentileCells(rounds: readonly Percentiles[]): string[] {
+  return (["p50", "p95", "p99", "p999", "highest"] as const).map((name) => {
+    const found = rounds.map((round) => round[name]);
+    const spread = `(${Math.min(...found).toFixed(1)}–${Math.max(...found).toFixed(1)})`;
+    return `${median(found).toFixed(1)} ${spread}`;
+  });
+}
+
+function percentilesText({ p50, p95, p99, p999, highest }: Percentiles): string {
   const named = { p50, p95, p99, "p99.9": p999, highest };
   return Object.entries(named)
     .map(([name, value]) => `${name} ${value.toFixed(1)}`)

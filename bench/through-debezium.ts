@@ -2,7 +2,6 @@ import { join } from "node:path";
 import { Redis } from "ioredis";
 import { startDebezium } from "../demo/local/debezium-server.ts";
 import { execute, withClient } from "./database.ts";
-import type { Percentiles } from "./latency.ts";
 import { insertLoad } from "./loads/insert.ts";
 import { ordersTable } from "./loads/orders-table.ts";
 import { createTableSql } from "./loads/table-shape.ts";
@@ -11,7 +10,7 @@ import { commitInserts, commitUpdates, smallTransactions } from "./primary-load.
 import { step } from "./progress.ts";
 import { prepareSluiceDatabase } from "./sluice-database.ts";
 import { createDatabase, freshDatabase, type Stage } from "./stage.ts";
-import { percentile } from "./statistics.ts";
+import { percentilesOf, type Percentiles } from "./statistics.ts";
 
 const transactionsPerSecond = 1000;
 const warmUp = { seconds: 10, firstId: 1 };
@@ -86,14 +85,7 @@ async function measureCommitToVisible(primaryUrl: string, readUrl: string): Prom
   const committed = await commitTimes(primaryUrl);
   const visible = await commitTimes(readUrl);
   const waits = [...visible].map(([id, ms]) => ms - (committed.get(id) ?? Number.NaN)).sort((a, b) => a - b);
-  const [p50, p95, p99, p999] = [0.5, 0.95, 0.99, 0.999].map((share) => percentile(waits, share));
-  return percentilesFrom([p50, p95, p99, p999, waits.at(-1)]);
-}
-
-function percentilesFrom(found: readonly (number | undefined)[]): Percentiles {
-  const [p50 = Number.NaN, p95 = Number.NaN, p99 = Number.NaN, p999 = Number.NaN, highest = Number.NaN] =
-    found;
-  return { p50, p95, p99, p999, highest };
+  return percentilesOf(waits);
 }
 
 async function commitTimes(url: string): Promise<Map<string, number>> {
