@@ -44,7 +44,8 @@ export function buildPipeline(config: Config, parts: PipelineParts): Pipeline {
   const secondLook = new SecondLook(leases, catalog);
   const committer = new Committer({
     ...{ pool, shards, connections: config.databaseConnections },
-    ...{ mostEntries: config.batchEntries, mostBytes: config.batchBytes },
+    // Two whole batches in one transaction cost PostgreSQL less than in two; more of them leave it idle in between.
+    ...{ mostEntries: 2 * config.batchEntries, mostBytes: config.batchBytes },
   });
   const buffers = new BufferPool(2 * config.databaseConnections);
   const share = (): number => readShare(supervisor.streams.length);
