@@ -1,6 +1,6 @@
 import { cpus, totalmem } from "node:os";
 import { join } from "node:path";
-import { findPostgresFolder, findProgram } from "../demo/local/locate.ts";
+import { ensureServers } from "../demo/local/install.ts";
 import { runToEnd } from "../demo/local/process.ts";
 
 /** What the figures depend on. */
@@ -13,7 +13,9 @@ export interface Machine {
   readonly redis: string;
 }
 
+/** Installs PostgreSQL and Redis where they are missing, so that their versions can be told. */
 export async function describeMachine(): Promise<Machine> {
+  const { postgresFolder, redisServer } = await ensureServers();
   const version = async (program: string): Promise<string> =>
     /\d+\.\d+(\.\d+)?/.exec(await runToEnd(program, ["--version"]))?.[0] ?? "?";
   return {
@@ -21,7 +23,7 @@ export async function describeMachine(): Promise<Machine> {
     processor: cpus()[0]?.model ?? "?",
     memoryGib: Math.round(totalmem() / 2 ** 30),
     node: process.versions.node,
-    postgres: await version(join(findPostgresFolder() ?? "", "postgres")),
-    redis: await version(findProgram("redis-server") ?? "redis-server"),
+    postgres: await version(join(postgresFolder, "postgres")),
+    redis: await version(redisServer),
   };
 }

@@ -46,16 +46,21 @@ const lineEnd = 0x0a;
 const replyBytes = 32;
 const pong = "+PONG\r\n";
 
-/** Redis's answers up to that to PING, as they came: they are looked at when all has been sent. */
+/**
+ * Redis's answers up to that to PING, as they came: they are looked at when all has been sent. Answers that are too long for what is kept, as
+ * refusals are, end it too, as does the end of the connection.
+ */
 function collectReplies(socket: Socket, entries: number): Promise<Buffer> {
   const kept = Buffer.allocUnsafe(entries * replyBytes + pong.length);
   let end = 0;
   return new Promise((resolve) => {
     socket.on("data", (chunk: Buffer) => {
       end += chunk.copy(kept, end);
-      if (kept.toString("latin1", Math.max(0, end - pong.length), end) === pong)
+      const isFull = end === kept.length;
+      if (isFull || kept.toString("latin1", Math.max(0, end - pong.length), end) === pong)
         resolve(kept.subarray(0, end));
     });
+    socket.once("close", () => resolve(kept.subarray(0, end)));
   });
 }
 
@@ -65,7 +70,9 @@ function appendTimes(replies: Buffer, entries: number): Float64Array<ArrayBuffer
   let from = 0;
   for (let index = 0; index < entries; index++) {
     if (replies[from] !== dollar)
-      throw new Error(`Redis refused an entry: ${replies.toString("latin1", from, from + 200)}`);
+      throw new Error(
+        `no id from Redis for entry ${index + 1}: ${replies.toString("latin1", from, from + 200)}`,
+      );
     const id = replies.indexOf(lineEnd, from) + 1;
     times[index] = Number(replies.toString("latin1", id, replies.indexOf(dash, id)));
     from = replies.indexOf(lineEnd, id) + 1;
