@@ -211,6 +211,7 @@ export class ShardStore {
   /** Gives the shard back; does nothing when it was lost. */
   async release(lease: Lease): Promise<void> {
     const { pool, pipeline } = this.options;
+    this.newestState.delete(lease.stream);
     await pool.query(
       `UPDATE sluice.shard SET owner = NULL, lease_until = NULL, state = 'free', updated_at = now()
        WHERE pipeline = $1 AND stream = $2 AND epoch = $3`,
@@ -283,8 +284,8 @@ export class ShardStore {
   }
 
   /**
-   * Publishes the shard's state for `status`; does nothing when the shard was lost. A transaction whose client has given it up may hold the
-   * row: waiting for it must not take a connection from the leases, so that it tries again for a second.
+   * Publishes the shard's state for `status`; does nothing when the shard was lost or given back meanwhile. A transaction whose client
+   * has given it up may hold the row: waiting for it must not take a connection from the leases, so that it tries again for a second.
    */
   async setState(lease: Lease, state: ShardState, error: SluiceError | undefined): Promise<void> {
     const { pool, pipeline } = this.options;
@@ -306,7 +307,8 @@ export class ShardStore {
       const { rowCount } = await pool.query(
         `UPDATE sluice.shard SET state = $4, last_error = $5, updated_at = now()
          WHERE (pipeline, stream) IN (
-           SELECT pipeline, stream FROM sluice.shard WHERE pipeline = $1 AND stream = $2 AND epoch = $3
+           SELECT pipeline, stream FROM sluice.shard
+           WHERE pipeline = $1 AND stream = $2 AND epoch = $3 AND owner IS NOT NULL
            FOR UPDATE SKIP LOCKED)`,
         [pipeline, stream, epoch, state, lastError],
       );

@@ -213,6 +213,20 @@ it("ends the session that holds an expired shard only once its owner gives no si
   expect(await heir.take([stream])).toMatchObject([{ stream, epoch: "1" }]);
 });
 
+it("does not call a shard running that was given back before its state could be told", async () => {
+  await using scene = await createScene();
+  const { db, stream } = scene;
+  const shards = new ShardStore({ pool: db.pool, pipeline: "default", member: "one", leaseMs: 60_000 });
+  await shards.register([stream]);
+  const [lease] = await shards.take([stream]);
+  if (lease === undefined) throw new Error("The shard was not taken.");
+  await shards.setState(lease, "retrying", undefined);
+  expect(await scene.shard()).toMatchObject({ owner: "one", state: "retrying" });
+  await shards.release(lease);
+  await shards.setState(lease, "running", undefined);
+  expect(await scene.shard()).toMatchObject({ owner: null, state: "free" });
+});
+
 it("ends with MEMBER_REPLACED when another process takes its name, and doubles nothing", async () => {
   await using scene = await createScene({ config: { leaseMs: 1_000 } });
   await using first = await scene.startMember();
