@@ -24,7 +24,7 @@ declare const WebAssembly: {
 const mebibyte = 2 ** 20;
 const pageBytes = 65_536;
 /** Of the address space: only what was written to takes memory. Programs, a text, places for replies, and nothing behind them. */
-const memoryBytes = 320 * mebibyte;
+const memoryBytes = 640 * mebibyte;
 const programsEnd = 8 * mebibyte;
 const textBytes = 16 * mebibyte;
 const placeBytes = 4 * mebibyte;

@@ -1,5 +1,7 @@
 import { countByTable } from "../change/count-changes.ts";
+import { Chunk } from "../decode/chunk.ts";
 import type { DecodedChunk, Decoder } from "../decode/decode-chunk.ts";
+import type { Entries } from "../decode/entries.ts";
 import type { ProgressListener } from "../observe/progress.ts";
 import type { Applier } from "../sink/applier.ts";
 import type { ShardReader } from "../source/shard-reader.ts";
@@ -21,24 +23,25 @@ const worthReadingAhead = 128;
 
 /**
  * Read → decode → apply → settle, for one shard that this member owns, from where its reader stands until it is to stop or
- * something fails. While a chunk of some size is applied the next is read and decoded, so that Redis, this process and PostgreSQL work
+ * something fails. While a chunk of some size is applied the next is read, so that Redis, this process and PostgreSQL work
  * at the same time; chunks are applied strictly one after the other (I5), and settled only after their commit (I1).
  */
 export async function runShardLoop(loop: ShardLoop): Promise<void> {
   const { reader, applier, stopping } = loop;
-  let chunk: DecodedChunk | undefined;
+  let entries: Entries | undefined;
   while (!stopping.aborted) {
-    if (chunk === undefined || isEmpty(chunk)) {
-      chunk = await readAndDecode(loop, { wait: true });
+    if (entries === undefined || entries.length === 0) {
+      entries = await read(loop, { wait: true });
       continue;
     }
+    const current = entries;
     const begun = Promise.withResolvers<void>();
-    const applying = applier.apply(chunk, begun.resolve);
-    const ahead = chunk.entries.length < worthReadingAhead ? undefined : readAhead(loop, begun, applying);
+    const applying = applier.apply(new Chunk(current, () => decode(loop, current)), begun.resolve);
+    const ahead = current.length < worthReadingAhead ? undefined : readAhead(loop, begun, applying);
     await applying;
-    reader.settle(chunk.entries);
-    loop.progress.entriesSettled(loop.stream, chunk.entries.length, chunk.entries.bytesOf());
-    chunk = await ahead;
+    reader.settle(current);
+    loop.progress.entriesSettled(loop.stream, current.length, current.bytesOf());
+    entries = await ahead;
   }
 }
 
@@ -47,22 +50,22 @@ function readAhead(
   loop: ShardLoop,
   begun: PromiseWithResolvers<void>,
   applying: Promise<void>,
-): Promise<DecodedChunk> {
-  const ahead = Promise.race([begun.promise, applying]).then(() => readAndDecode(loop, { wait: false }));
+): Promise<Entries> {
+  const ahead = Promise.race([begun.promise, applying]).then(() => read(loop, { wait: false }));
   // What was read ahead is of no use when the chunk before it failed; its own failure waits its turn.
   ahead.catch(() => undefined);
   return ahead;
 }
 
-async function readAndDecode(loop: ShardLoop, options: { readonly wait: boolean }): Promise<DecodedChunk> {
+async function read(loop: ShardLoop, options: { readonly wait: boolean }): Promise<Entries> {
   const entries = await loop.reader.read(options);
   if (entries.length > 0) loop.progress.entriesRead(loop.stream, entries.length, entries.bytesOf());
   else if (options.wait) loop.idle();
-  const chunk = loop.decoder.decode(entries);
-  if (chunk.changes.length > 0) loop.progress.changesDecoded(countByTable(chunk.changes));
-  return chunk;
+  return entries;
 }
 
-function isEmpty(chunk: DecodedChunk): boolean {
-  return chunk.entries.length === 0 && chunk.failure === undefined;
+function decode({ decoder, progress }: ShardLoop, entries: Entries): DecodedChunk {
+  const chunk = decoder.decode(entries);
+  if (chunk.changes.length > 0) progress.changesDecoded(countByTable(chunk.changes));
+  return chunk;
 }

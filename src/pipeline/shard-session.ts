@@ -41,6 +41,9 @@ export interface ShardSessionOptions extends ReadingOptions {
   readonly includes: (schema: string, table: string) => boolean;
 }
 
+/** What ends a series of failures: a batch that was applied, or a wait that found nothing to fail on. */
+type Success = "batch" | "wait";
+
 /**
  * Keeps one owned shard going until it is lost or given up. Whatever fails ends the session; the next one begins again at the
  * checkpoint, so no failure needs a mending of its own. A shard that a change stops looks again from time to time.
@@ -53,12 +56,13 @@ export async function ownShard(
   const { config, progress, shards } = options;
   const backOff = new BackOff({ firstMs: 50, maxMs: config.retryMaxMs });
   let failing = true;
-  const succeed = (): void => {
+  const succeed = (by: Success): void => {
     backOff.reset();
     if (!failing) return;
     failing = false;
     progress.shardState(lease.stream, "running", undefined);
-    shards.setState(lease, "running", undefined).catch(() => undefined);
+    // A batch has said so in its own transaction.
+    if (by === "wait") shards.setState(lease, "running", undefined).catch(() => undefined);
   };
   while (!stopping.aborted) {
     try {
@@ -108,7 +112,7 @@ async function runSession(
   options: ShardSessionOptions,
   lease: Lease,
   stopping: AbortSignal,
-  succeeded: () => void,
+  succeeded: (by: Success) => void,
 ): Promise<void> {
   const { pool, catalog, shards, progress } = options;
   const { stream } = lease;
@@ -137,11 +141,11 @@ async function runSession(
     const applier = new Applier({
       ...{ pool, catalog, lease, checkpoint, committer: options.committer },
       position: saved.position,
-      progress: observed(progress, succeeded),
+      progress: observed(progress, () => succeeded("batch")),
     });
     options.reading(stream, reader);
-    // A wait that found nothing is a success: there was nothing left to fail on.
-    await runShardLoop({ stream, reader, decoder, applier, progress, idle: succeeded, stopping });
+    const idle = (): void => succeeded("wait");
+    await runShardLoop({ stream, reader, decoder, applier, progress, idle, stopping });
   } finally {
     options.reading(stream, undefined);
     stopping.removeEventListener("abort", close);
@@ -215,7 +219,6 @@ async function waitForTurn(
   await decisions.inheritPlace(lease);
 }
 
-/** A batch that was applied ends a series of failures. */
 function observed(progress: ProgressListener, applied: () => void): ProgressListener {
   return Object.assign(Object.create(progress) as ProgressListener, {
     batchApplied: (batch: Parameters<ProgressListener["batchApplied"]>[0]) => {

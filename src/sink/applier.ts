@@ -5,12 +5,14 @@ import { workOf, type Work } from "../batch/work.ts";
 import type { Catalog } from "../catalog/catalog.ts";
 import type { Change } from "../change/change.ts";
 import { countByTable } from "../change/count-changes.ts";
+import type { Chunk } from "../decode/chunk.ts";
 import type { DecodedChunk } from "../decode/decode-chunk.ts";
+import type { Entries } from "../decode/entries.ts";
 import { SluiceError } from "../errors/sluice-error.ts";
 import type { ProgressListener, SkipReason } from "../observe/progress.ts";
 import { classify, type Classified } from "./classify.ts";
 import type { Committer } from "./committer.ts";
-import type { BatchSummary, Checkpoint, Lease } from "./shard-store.ts";
+import { nothingDone, type BatchSummary, type Checkpoint, type Lease } from "./shard-store.ts";
 import { truncateTables } from "./truncate-tables.ts";
 import { RowsUnknown } from "./write-segment.ts";
 
@@ -32,6 +34,9 @@ interface Range {
   readonly to: number;
 }
 
+const noChanges: readonly Change[] = [];
+const nothingFolded: Folded = { segments: [], folded: new Map() };
+
 /**
  * Applies chunks of one shard, each in one transaction that begins by moving the checkpoint (I1, I2). A chunk that fails on a
  * change is applied in halves, in order, so that all before the change at fault is kept and the error names that change alone.
@@ -52,25 +57,39 @@ export class Applier {
     return this.current;
   }
 
-  /** Applies the chunk's good entries, then throws its failure if it has one. `begun` is called once a connection is there. */
-  async apply(chunk: DecodedChunk, begun: () => void = () => undefined): Promise<void> {
+  /**
+   * Applies the chunk's entries up to the first one that cannot be decoded, whose failure it throws then. `begun` is called when its turn
+   * has come, and it is decoded no sooner.
+   */
+  async apply(chunk: Chunk, begun: () => void = () => undefined): Promise<void> {
     this.begun = begun;
+    try {
+      await this.applyRange(chunk, 0, chunk.entries.length, true);
+    } catch (error) {
+      if (!(error instanceof NotPlain)) throw error;
+      await this.applyParts(chunk);
+    }
+  }
+
+  /** What stands before a TRUNCATE is applied before it begins, since it commits by itself (I1). */
+  private async applyParts(chunk: Chunk): Promise<void> {
+    const { changes, entries, failure } = chunk.decoded;
     let from = 0;
-    // What stands before a TRUNCATE is applied before it begins, since it commits by itself (I1).
-    for (const { op, entryIndex } of chunk.changes) {
+    for (const { op, entryIndex } of changes) {
       if (op !== "t") continue;
       await this.applyRange(chunk, from, entryIndex, true);
       from = entryIndex;
     }
-    await this.applyRange(chunk, from, chunk.entries.length, true);
-    if (chunk.failure !== undefined) throw chunk.failure;
+    await this.applyRange(chunk, from, entries.length, true);
+    if (failure !== undefined) throw failure;
   }
 
-  private async applyRange(chunk: DecodedChunk, from: number, to: number, fresh: boolean): Promise<void> {
+  private async applyRange(chunk: Chunk, from: number, to: number, fresh: boolean): Promise<void> {
     if (from === to) return;
     try {
       await this.transact(chunk, { from, to }, fresh);
     } catch (error) {
+      if (error instanceof NotPlain) throw error;
       const classified = this.explain(error, chunk, from, to);
       const wait = error instanceof RowsUnknown ? error.entryIndex : undefined;
       if (wait !== undefined) return this.applyUpTo(chunk, from, wait, classified);
@@ -86,12 +105,12 @@ export class Applier {
   }
 
   /** What comes before a change that must wait is applied, so that shards that wait for each other cannot stand still. */
-  private async applyUpTo(chunk: DecodedChunk, from: number, index: number, why: Classified): Promise<never> {
+  private async applyUpTo(chunk: Chunk, from: number, index: number, why: Classified): Promise<never> {
     await this.applyRange(chunk, from, index, false);
     throw why.error;
   }
 
-  private explain(error: unknown, chunk: DecodedChunk, from: number, to: number): Classified {
+  private explain(error: unknown, { entries, decoded }: Chunk, from: number, to: number): Classified {
     const stream = this.options.lease.stream;
     const index = error instanceof RowsUnknown ? error.entryIndex : to - from === 1 ? from : undefined;
     const classified =
@@ -101,8 +120,9 @@ export class Applier {
             error: new SluiceError(error.code, "the row's large values are not known here"),
           }
         : classify(error);
-    const change = index === undefined ? undefined : chunk.changes.find((each) => each.entryIndex === index);
-    const entryId = index === undefined ? undefined : chunk.entries.idOf(index);
+    const change =
+      index === undefined ? undefined : decoded.changes.find((each) => each.entryIndex === index);
+    const entryId = index === undefined ? undefined : entries.idOf(index);
     const place = {
       stream,
       ...(entryId === undefined ? {} : { entryId }),
@@ -112,18 +132,20 @@ export class Applier {
   }
 
   /** `fresh`: none of it has failed before. */
-  private async transact(chunk: DecodedChunk, range: Range, fresh: boolean): Promise<void> {
+  private async transact(chunk: Chunk, range: Range, fresh: boolean): Promise<void> {
     const { pool, committer, lease, progress } = this.options;
     const { from, to } = range;
-    const changes = changesOf(chunk, range);
-    const next = this.checkpointAt(chunk, from, to);
-    const done = batchSummary(changes, to - from);
-    const bytes = chunk.entries.bytesOf(from, to);
-    let folded: Folded = { segments: [], folded: new Map() };
+    const { entries } = chunk;
+    const next = this.checkpointAt(entries, from, to);
+    const bytes = entries.bytesOf(from, to);
+    const alone = !fresh || (chunk.isDecoded && beginsWithTruncate(chunk.decoded, range));
+    let [done, changes, folded] = [nothingDone, noChanges, nothingFolded];
     const { stale, seconds } = await committer.commit({
-      ...{ stream: lease.stream, entries: to - from, bytes, begun: this.begun },
-      alone: !fresh || changes[0]?.op === "t",
+      ...{ stream: lease.stream, entries: to - from, bytes, alone, begun: this.begun },
       prepare: async () => {
+        changes = changesOf(chunk.decoded, range);
+        if (!isPlain(chunk.decoded, changes, range, alone)) throw new NotPlain();
+        done = batchSummary(changes, to - from);
         const works = await this.works(changes);
         folded = fold(works, this.position);
         await truncateTables(pool, works);
@@ -136,7 +158,7 @@ export class Applier {
       ...{ stream: lease.stream, entries: to - from, bytes, seconds },
       committedAtMs: done.committedAtMs === 0 ? undefined : done.committedAtMs,
       tables: countByTable(changes).map((each) => ({ ...each, folded: folded.folded.get(each.table) ?? 0 })),
-      skipped: countSkips(chunk, range, stale),
+      skipped: countSkips(chunk.decoded, range, stale),
     });
   }
 
@@ -160,9 +182,28 @@ export class Applier {
     }
   }
 
-  private checkpointAt(chunk: DecodedChunk, from: number, to: number): Checkpoint {
-    return { id: chunk.entries.idOf(to - 1), entries: this.current.entries + BigInt(to - from) };
+  private checkpointAt(entries: Entries, from: number, to: number): Checkpoint {
+    return { id: entries.idOf(to - 1), entries: this.current.entries + BigInt(to - from) };
   }
+}
+
+/** Thrown before anything is done: a range of entries has to be applied in parts. */
+class NotPlain extends Error {}
+
+/** Whether all of the range can be decoded, with no TRUNCATE but at its beginning where that has the transaction to itself. */
+function isPlain(
+  { entries }: DecodedChunk,
+  changes: readonly Change[],
+  { from, to }: Range,
+  alone: boolean,
+): boolean {
+  if (to > entries.length) return false;
+  for (const { op, entryIndex } of changes) if (op === "t" && !(alone && entryIndex === from)) return false;
+  return true;
+}
+
+function beginsWithTruncate({ changes }: DecodedChunk, { from }: Range): boolean {
+  return changes.some(({ op, entryIndex }) => op === "t" && entryIndex === from);
 }
 
 function changesOf({ changes, entries }: DecodedChunk, { from, to }: Range): readonly Change[] {

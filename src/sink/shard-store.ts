@@ -63,7 +63,7 @@ export interface Move {
   readonly done: BatchSummary;
 }
 
-const nothingDone: BatchSummary = {
+export const nothingDone: BatchSummary = {
   ...{ position: 0n, snapshotPosition: 0n, commitLsn: 0, committedAtMs: 0 },
   ...{ applied: 0, skipped: 0 },
 };
