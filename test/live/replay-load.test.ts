@@ -88,7 +88,8 @@ test("everything replayed twice while a load is applied: no row goes back at any
   for (const back of [
     "UPDATE docs SET _sluice_lsn = 0 WHERE id = (SELECT min(id) FROM docs)",
     "INSERT INTO docs SELECT id, 'back', '', position - 1 FROM seen WHERE gone LIMIT 1",
-    "DELETE FROM docs WHERE id = (SELECT max(id) FROM docs WHERE _sluice_lsn > 1)",
+    // Not the row that the insert brought back, which is older than its tombstone.
+    "DELETE FROM docs WHERE id = (SELECT max(id) FROM docs WHERE _sluice_lsn > 1 AND title <> 'back')",
   ])
     await db.query(back);
   const told = await db.query<{ op: string }>("SELECT op FROM went_back");

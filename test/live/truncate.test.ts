@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import { createScene, type Scene } from "../support/scene.ts";
+import { createScene, sessionThatWaits, type Scene } from "../support/scene.ts";
 
 const slow = { timeout: 30_000, interval: 20 };
 /** Statements are cancelled after 1.6 s. */
@@ -21,10 +21,14 @@ const partitioned = `
   CREATE TABLE big_1 PARTITION OF big FOR VALUES FROM (0) TO (1000);
   CREATE TABLE big_2 PARTITION OF big DEFAULT;`;
 
-async function truncate(scene: Scene, position: number): Promise<void> {
+async function appendTruncate(scene: Scene, position: number): Promise<string | null> {
   const source = { ts_ms: 1_700_000_000_000, schema: "public", table: "big", lsn: position };
   const value = JSON.stringify({ before: null, after: null, source, op: "t" });
-  const id = await scene.redis.xadd(scene.stream, "*", "key", "default", "value", value);
+  return await scene.redis.xadd(scene.stream, "*", "key", "default", "value", value);
+}
+
+async function truncate(scene: Scene, position: number): Promise<void> {
+  const id = await appendTruncate(scene, position);
   await expect.poll(async () => (await scene.shard()).checkpoint, slow).toBe(id);
 }
 
@@ -41,6 +45,23 @@ it.each([
   await using member = await scene.startMember();
   await truncate(scene, 50);
   expect(await scene.db.query("SELECT id FROM big ORDER BY id")).toEqual([{ id: 0 }, { id: rows + 1 }]);
+  expect(member.seen.codes).toEqual([]);
+});
+
+it("applies what stands before a TRUNCATE in one read while that still waits, and what stands behind it afterwards (I1)", async () => {
+  await using scene = await createScene();
+  await scene.db.query(plain);
+  await scene.append(1, 3);
+  await appendTruncate(scene, 3);
+  await scene.append(4, 5);
+  const writer = await scene.db.pool.connect();
+  await writer.query("BEGIN; LOCK TABLE big IN ROW EXCLUSIVE MODE");
+  await using member = await scene.startMember();
+  await sessionThatWaits(scene.db, "member");
+  expect(await scene.history()).toEqual([1, 2, 3]);
+  await writer.query("COMMIT");
+  writer.release();
+  await expect.poll(() => scene.history()).toEqual([1, 2, 3, 4, 5]);
   expect(member.seen.codes).toEqual([]);
 });
 
