@@ -23,7 +23,10 @@ declare const WebAssembly: {
 
 const mebibyte = 2 ** 20;
 const pageBytes = 65_536;
-/** Of the address space: only what was written to takes memory. Programs, a text, places for replies, and nothing behind them. */
+/**
+ * Of the address space: only what was written to takes memory. Programs, a text, places for the replies of a hundred shards, one that waits and
+ * one that is read ahead by those at work, and nothing behind them.
+ */
 const memoryBytes = 640 * mebibyte;
 const programsEnd = 8 * mebibyte;
 const textBytes = 16 * mebibyte;

@@ -110,7 +110,7 @@ export class Applier {
     throw why.error;
   }
 
-  private explain(error: unknown, { entries, decoded }: Chunk, from: number, to: number): Classified {
+  private explain(error: unknown, chunk: Chunk, from: number, to: number): Classified {
     const stream = this.options.lease.stream;
     const index = error instanceof RowsUnknown ? error.entryIndex : to - from === 1 ? from : undefined;
     const classified =
@@ -121,8 +121,8 @@ export class Applier {
           }
         : classify(error);
     const change =
-      index === undefined ? undefined : decoded.changes.find((each) => each.entryIndex === index);
-    const entryId = index === undefined ? undefined : entries.idOf(index);
+      index === undefined ? undefined : chunk.decoded.changes.find((each) => each.entryIndex === index);
+    const entryId = index === undefined ? undefined : chunk.entries.idOf(index);
     const place = {
       stream,
       ...(entryId === undefined ? {} : { entryId }),
@@ -138,7 +138,7 @@ export class Applier {
     const { entries } = chunk;
     const next = this.checkpointAt(entries, from, to);
     const bytes = entries.bytesOf(from, to);
-    const alone = !fresh || (chunk.isDecoded && beginsWithTruncate(chunk.decoded, range));
+    const alone = !fresh || (chunk.isDecoded && changesOf(chunk.decoded, range)[0]?.op === "t");
     let [done, changes, folded] = [nothingDone, noChanges, nothingFolded];
     const { stale, seconds } = await committer.commit({
       ...{ stream: lease.stream, entries: to - from, bytes, alone, begun: this.begun },
@@ -200,10 +200,6 @@ function isPlain(
   if (to > entries.length) return false;
   for (const { op, entryIndex } of changes) if (op === "t" && !(alone && entryIndex === from)) return false;
   return true;
-}
-
-function beginsWithTruncate({ changes }: DecodedChunk, { from }: Range): boolean {
-  return changes.some(({ op, entryIndex }) => op === "t" && entryIndex === from);
 }
 
 function changesOf({ changes, entries }: DecodedChunk, { from, to }: Range): readonly Change[] {
