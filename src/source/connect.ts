@@ -1,5 +1,6 @@
 import { Redis } from "ioredis";
 import { SluiceError } from "../errors/sluice-error.ts";
+import { ReceivingConnector } from "./receiving-socket.ts";
 
 export interface RedisOptions {
   readonly url: string;
@@ -19,6 +20,8 @@ export async function openRedis(options: RedisOptions): Promise<Redis> {
   const redis = new Redis(options.url, {
     connectionName: options.name,
     lazyConnect: true,
+    // With TLS its bytes come from elsewhere than the socket.
+    ...(options.url.startsWith("rediss:") ? {} : { Connector: ReceivingConnector }),
     protocol: 2,
     retryStrategy: () => null,
     autoResendUnfulfilledCommands: false,

@@ -1,6 +1,7 @@
 import type { Redis } from "ioredis";
 import type { BufferPool } from "./buffer-pool.ts";
 import { redisUnavailable } from "./connect.ts";
+import { receive, sharedRoom, type Receiver } from "./receiving-socket.ts";
 import { ReplyScanner } from "./reply-scanner.ts";
 
 /**
@@ -10,26 +11,29 @@ import { ReplyScanner } from "./reply-scanner.ts";
  *
  * One exchange at a time. Throws ReplyTooLarge beyond `mostBytes`. After any failure the channel is of no use: what was asked may still be answered.
  */
-export class ReplyChannel {
+export class ReplyChannel implements Receiver {
   private readonly redis: Redis;
   private scanner: ReplyScanner | undefined;
   private settle: PromiseWithResolvers<ReplyScanner> | undefined;
   private lastSize = 0;
   private tokens: Float64Array | undefined;
   private mostBytes = Infinity;
-  private readonly buffers: BufferPool;
+  private readonly buffers: Pick<BufferPool, "take">;
   private failure: Error | undefined;
+  /** What the socket writes to next is the scanner's own memory. */
+  private isDirect = false;
   /** Goes on when an exchange has ended, and says nothing then: a new one for each would cost more than what it watches. */
   private silence: NodeJS.Timeout | undefined;
   private silenceMs = 0;
 
-  constructor(redis: Redis, buffers: BufferPool) {
+  constructor(redis: Redis, buffers: Pick<BufferPool, "take">) {
     this.redis = redis;
     this.buffers = buffers;
     const socket = redis.stream;
     const others = socket.listeners("data");
-    socket.on("data", (chunk: Buffer) => this.take(chunk));
+    socket.on("data", (chunk: Buffer) => this.take((scanner) => scanner.push(chunk)));
     for (const listener of others) socket.off("data", listener as (chunk: Buffer) => void);
+    receive(socket, this);
     redis.once("close", () => this.fail(redisUnavailable(new Error("the connection was closed"))));
   }
 
@@ -66,13 +70,25 @@ export class ReplyChannel {
     this.fail(redisUnavailable(new Error("the connection was closed")));
   }
 
-  private take(chunk: Buffer): void {
+  /** Where the rest of a reply goes; its beginning, and what nobody asked for, is received before anybody can say where to. */
+  room(): Buffer {
+    const room = this.scanner?.room();
+    this.isDirect = room !== undefined;
+    return room ?? sharedRoom;
+  }
+
+  received(bytes: number): void {
+    if (this.isDirect) this.take((scanner) => scanner.filled(bytes));
+    else this.take((scanner) => scanner.push(sharedRoom.subarray(0, bytes)));
+  }
+
+  private take(feed: (scanner: ReplyScanner) => boolean): void {
     const { scanner, settle } = this;
     if (scanner === undefined || settle === undefined) return;
     // Large entries over a slow link take their time; silence is what counts.
     this.silence?.refresh();
     try {
-      const whole = scanner.push(chunk);
+      const whole = feed(scanner);
       if (scanner.size > this.mostBytes) {
         this.fail(new ReplyTooLarge(scanner.size));
         return;
@@ -96,6 +112,8 @@ export class ReplyChannel {
     this.settle = undefined;
     this.scanner = undefined;
     this.redis.disconnect();
+    // What still comes would be written to memory that is somebody else's by then.
+    this.redis.stream.destroy();
   }
 }
 

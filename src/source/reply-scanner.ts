@@ -46,7 +46,20 @@ export class ReplyScanner {
 
   /** Takes in what arrived; true once every reply is there. Throws when it is not RESP2. */
   push(chunk: Buffer): boolean {
-    this.append(chunk);
+    this.makeRoom(chunk.length);
+    chunk.copy(this.buffer, this.length);
+    return this.filled(chunk.length);
+  }
+
+  /** Where the next bytes can be written, which `filled` then tells of. */
+  room(): Buffer {
+    if (this.length === this.buffer.length) this.makeRoom(1);
+    return this.buffer.subarray(this.length);
+  }
+
+  /** As `push`, for so many bytes at the beginning of the room. */
+  filled(bytes: number): boolean {
+    this.length += bytes;
     while (this.missing > 0 && this.at < this.length && this.scanElement());
     return this.missing === 0;
   }
@@ -56,15 +69,12 @@ export class ReplyScanner {
     return this.length;
   }
 
-  private append(chunk: Buffer): void {
-    const needed = this.length + chunk.length;
-    if (needed > this.buffer.length) {
-      const larger = Buffer.allocUnsafeSlow(Math.max(needed, this.buffer.length * 2));
-      this.buffer.copy(larger, 0, 0, this.length);
-      this.buffer = larger;
-    }
-    chunk.copy(this.buffer, this.length);
-    this.length = needed;
+  private makeRoom(bytes: number): void {
+    const needed = this.length + bytes;
+    if (needed <= this.buffer.length) return;
+    const larger = Buffer.allocUnsafeSlow(Math.max(needed, this.buffer.length * 2));
+    this.buffer.copy(larger, 0, 0, this.length);
+    this.buffer = larger;
   }
 
   /** False when the element has not wholly arrived. */
