@@ -7,7 +7,7 @@ import type { Config } from "../config/config.ts";
 import { SluiceError } from "../errors/sluice-error.ts";
 import type { ProgressListener } from "../observe/progress.ts";
 import { Maintenance } from "../maintenance/maintenance.ts";
-import { Committer } from "../sink/committer.ts";
+import { batchesOfTransaction, Committer } from "../sink/committer.ts";
 import { openPool } from "../sink/connect.ts";
 import { DecisionStore } from "../sink/decision-store.ts";
 import { MemberStore } from "../sink/member-store.ts";
@@ -16,7 +16,7 @@ import { SecondLook } from "../sink/second-look.ts";
 import { ShardStore } from "../sink/shard-store.ts";
 import { StreamRecordStore } from "../sink/stream-record-store.ts";
 import { BufferPool } from "../source/buffer-pool.ts";
-import { readShare } from "../source/read-size.ts";
+import { readShare, type ReadShare } from "../source/read-size.ts";
 import { RedisWatch } from "../source/redis-watch.ts";
 import type { ShardReader } from "../source/shard-reader.ts";
 import type { Pipeline } from "./pipeline.ts";
@@ -44,11 +44,17 @@ export function buildPipeline(config: Config, parts: PipelineParts): Pipeline {
   const secondLook = new SecondLook(leases, catalog);
   const committer = new Committer({
     ...{ pool, shards, connections: config.databaseConnections },
-    // Two whole batches in one transaction cost PostgreSQL less than in two; more of them leave it idle in between.
-    ...{ mostEntries: 2 * config.batchEntries, mostBytes: config.batchBytes },
+    mostEntries: () => {
+      const batches = batchesOfTransaction(
+        supervisor.streams.length * share().entries,
+        config.databaseConnections,
+      );
+      return Math.floor(batches * config.batchEntries);
+    },
+    mostBytes: config.batchBytes,
   });
   const buffers = new BufferPool(2 * config.databaseConnections);
-  const share = (): number => readShare(supervisor.streams.length);
+  const share = (): ReadShare => readShare(supervisor.streams.length);
   const readers = new Map<string, ShardReader>();
   const reading = (stream: string, reader: ShardReader | undefined): void => {
     if (reader === undefined) readers.delete(stream);

@@ -17,6 +17,7 @@ import type { Committer } from "../sink/committer.ts";
 import type { Checkpoint, Lease, ShardStore } from "../sink/shard-store.ts";
 import type { StreamRecordStore } from "../sink/stream-record-store.ts";
 import type { BufferPool } from "../source/buffer-pool.ts";
+import type { ReadShare } from "../source/read-size.ts";
 import { ShardReader } from "../source/shard-reader.ts";
 import { startingPoint } from "../source/starting-point.ts";
 import { runShardLoop } from "./shard-loop.ts";
@@ -25,7 +26,7 @@ interface ReadingOptions {
   readonly config: Config;
   readonly buffers: BufferPool;
   /** What part of a batch each shard may read at a time. */
-  readonly share: () => number;
+  readonly share: () => ReadShare;
 }
 
 export interface ShardSessionOptions extends ReadingOptions {

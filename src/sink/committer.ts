@@ -19,8 +19,16 @@ export interface CommitterOptions {
   readonly connections: number;
   readonly shards: Pick<ShardStore, "move" | "moving">;
   /** What one transaction takes at most, unless one batch alone is larger. */
-  readonly mostEntries: number;
+  readonly mostEntries: () => number;
   readonly mostBytes: number;
+}
+
+/**
+ * How many batches a transaction takes, where all shards together have as many at hand. Fewer and larger transactions cost PostgreSQL
+ * less, but it must not be idle while the next are made: half of what is there is left for those.
+ */
+export function batchesOfTransaction(atHand: number, connections: number): number {
+  return Math.min(4, Math.max(2, atHand / 2 / connections));
 }
 
 /** A batch that wants to be committed. */
@@ -117,11 +125,11 @@ export class Committer {
     const taken = [first];
     const left: Ticket[] = [];
     let { entries, bytes } = first.request;
+    const mostEntries = this.options.mostEntries();
     for (const ticket of others) {
       const { request } = ticket;
       const fits =
-        entries + request.entries <= this.options.mostEntries &&
-        bytes + request.bytes <= this.options.mostBytes;
+        entries + request.entries <= mostEntries && bytes + request.bytes <= this.options.mostBytes;
       if (first.alone || ticket.alone || !fits) left.push(ticket);
       else {
         taken.push(ticket);

@@ -2,19 +2,28 @@
 const fewestEntries = 16;
 const largestOverrun = 4;
 
-/** So many shards of a member read whole batches at a time; more of them share as much. */
-const wholeReads = 16;
+/** What part of a batch a read may take, above 0 and up to 1. */
+export interface ReadShare {
+  readonly entries: number;
+  readonly bytes: number;
+}
 
-/** What part of a batch each of a member's shards may read at a time: what they hold together must not follow their number (I9). */
-export function readShare(shards: number): number {
-  return Math.min(1, wholeReads / Math.max(1, shards));
+const all: ReadShare = { entries: 1, bytes: 1 };
+
+/** So many of a member's shards read whole batches at a time; more of them share as much. Large entries are what takes memory. */
+const whole: ReadShare = { entries: 32, bytes: 16 };
+
+/** What each of a member's shards may read at a time: what they hold together must not follow their number (I9). */
+export function readShare(shards: number): ReadShare {
+  const among = Math.max(1, shards);
+  return { entries: Math.min(1, whole.entries / among), bytes: Math.min(1, whole.bytes / among) };
 }
 
 export interface ReadLimits {
   readonly maxEntries: number;
   readonly targetBytes: number;
-  /** What part of them one read may take, above 0 and up to 1; it changes as the member's shards do. Default all. */
-  readonly share?: () => number;
+  /** It changes as the member's shards do. Default all. */
+  readonly share?: () => ReadShare;
 }
 
 /**
@@ -31,7 +40,7 @@ export class ReadSize {
   }
 
   get next(): number {
-    return Math.min(this.entries, Math.ceil(this.limits.maxEntries * this.share));
+    return Math.min(this.entries, Math.ceil(this.limits.maxEntries * this.share.entries));
   }
 
   /**
@@ -40,19 +49,19 @@ export class ReadSize {
    */
   get mostBytes(): number {
     return this.next > fewestEntries
-      ? largestOverrun * this.limits.targetBytes * this.share
+      ? largestOverrun * this.limits.targetBytes * this.share.bytes
       : Number.POSITIVE_INFINITY;
   }
 
-  private get share(): number {
-    return this.limits.share?.() ?? 1;
+  private get share(): ReadShare {
+    return this.limits.share?.() ?? all;
   }
 
   /** Takes in what a read gave. */
   learn(entries: number, bytes: number): void {
     if (entries === 0) return;
     const { maxEntries, targetBytes } = this.limits;
-    const fitting = Math.floor((targetBytes * this.share * entries) / Math.max(bytes, 1));
+    const fitting = Math.floor((targetBytes * this.share.bytes * entries) / Math.max(bytes, 1));
     this.entries = Math.max(1, Math.min(fitting, this.entries * 2, maxEntries));
   }
 }

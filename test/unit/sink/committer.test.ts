@@ -1,6 +1,7 @@
 import type pg from "pg";
+import fc from "fast-check";
 import { expect, it } from "vitest";
-import { Committer, type CommitRequest } from "../../../src/sink/committer.ts";
+import { batchesOfTransaction, Committer, type CommitRequest } from "../../../src/sink/committer.ts";
 import type { ShardBatch } from "../../../src/sink/batch-transaction.ts";
 
 const batch = { move: {}, segments: [] } as unknown as ShardBatch;
@@ -19,7 +20,7 @@ it("batches that are ready in the same turn of the event loop share a transactio
     },
   } as unknown as pg.Pool;
   const shards = { move: () => expect.fail(), moving: () => expect.fail() };
-  const committer = new Committer({ pool, shards, connections: 4, mostEntries: 1000, mostBytes: 1e6 });
+  const committer = new Committer({ pool, shards, connections: 4, mostEntries: () => 1000, mostBytes: 1e6 });
   const first = committer.commit(requestOf("cdc.0"));
   // As if another shard's reply was read behind the first one's.
   await Promise.resolve();
@@ -27,4 +28,20 @@ it("batches that are ready in the same turn of the event loop share a transactio
   await expect(first).rejects.toThrow("no database");
   await expect(second).rejects.toThrow("no database");
   expect(connected).toBe(1);
+});
+
+it("takes more into a transaction the more there is at hand, and leaves half of it for the next ones", () => {
+  expect([4, 16, 24, 32, 512].map((atHand) => batchesOfTransaction(atHand, 4))).toEqual([2, 2, 3, 4, 4]);
+  fc.assert(
+    fc.property(
+      fc.double({ min: 0, max: 1_000, noNaN: true }),
+      fc.integer({ min: 1, max: 64 }),
+      (atHand, connections) => {
+        const batches = batchesOfTransaction(atHand, connections);
+        expect(batches === 2 || batches * connections <= atHand / 2).toBe(true);
+        expect(batches).toBeGreaterThanOrEqual(2);
+        expect(batches).toBeLessThanOrEqual(4);
+      },
+    ),
+  );
 });
