@@ -15,7 +15,7 @@ export interface FilledStreams {
   readonly meanValueBytes: number;
 }
 
-/** Empties Redis and appends the load's changes as Debezium would: the key decides the stream, ten rows a transaction. */
+/** Appends the load's changes as Debezium would: the key decides the stream, ten rows a transaction. */
 export async function fillStreams(
   redisUrl: string,
   streams: readonly string[],
@@ -23,7 +23,6 @@ export async function fillStreams(
 ): Promise<FilledStreams> {
   const redis = new Redis(redisUrl);
   try {
-    await redis.flushall();
     // The log would be rewritten in the middle of a measurement.
     await redis.config("SET", "auto-aof-rewrite-percentage", "0");
     const bytes = await append(redisUrl, streams, load);
@@ -36,6 +35,16 @@ export async function fillStreams(
     }
     if (added !== load.size) throw new Error(`Redis took ${added} entries of ${load.size}`);
     return { lastIds, meanValueBytes: Math.round(bytes / load.size) };
+  } finally {
+    redis.disconnect();
+  }
+}
+
+/** Whatever was measured before is of no concern any more. */
+export async function emptyRedis(redisUrl: string): Promise<void> {
+  const redis = new Redis(redisUrl);
+  try {
+    await redis.flushall();
   } finally {
     redis.disconnect();
   }

@@ -1,17 +1,23 @@
+import { emptyRedis } from "./fill-streams.ts";
 import { insertLoad } from "./loads/insert.ts";
 import type { Load } from "./loads/load.ts";
 import { ordersTable } from "./loads/orders-table.ts";
 import { scatteredLoad } from "./loads/scattered.ts";
 import { step } from "./progress.ts";
-import { sluiceContender } from "./sluice-contender.ts";
+import { sluiceContender, type SluiceContender } from "./sluice-contender.ts";
 import type { SluiceRun } from "./sluice-run.ts";
-import { dropDatabase, type Stage } from "./stage.ts";
+import type { Stage } from "./stage.ts";
 
 /** What one thing grown large does to rate and memory, everything else left as it is. */
 export interface GrowthCell {
   readonly what: string;
   readonly entries: number;
   readonly runs: readonly SluiceRun[];
+}
+
+interface Cell extends GrowthCell {
+  readonly contender: SluiceContender;
+  readonly runs: SluiceRun[];
 }
 
 interface GrowthOptions {
@@ -27,24 +33,31 @@ interface Plan {
   readonly shards: number;
 }
 
-/** The sizes of one thing run in turns, so that a slow moment of the machine is none of one size alone. */
+/**
+ * The sizes of one thing run in turns, so that a slow moment of the machine is none of one size alone. Their streams are filled before, since
+ * what that leaves to be written to disk would slow a measurement.
+ */
 export async function measureGrowth(
   stage: Stage,
   options: GrowthOptions,
   tell: (cell: GrowthCell) => void,
 ): Promise<void> {
   for (const sizes of thingsThatGrow(options)) {
-    const runs = sizes.map((): SluiceRun[] => []);
+    await emptyRedis(stage.redisUrl);
+    const cells: Cell[] = [];
+    for (const { what, load, shards } of sizes) {
+      const contender = await step(`${what}: streams filled`, () => sluiceContender(stage, load, { shards }));
+      cells.push({ what, entries: load.size, contender, runs: [] });
+    }
     for (let round = 0; round < options.rounds; round++) {
-      for (const [index, { what, load, shards }] of sizes.entries()) {
-        const run = async () => (await sluiceContender(stage, load, { shards })).run();
-        runs[index]?.push(await step(what, run));
-        await dropDatabase(stage.target, `sluice_${load.name}_run`);
-        await dropDatabase(stage.target, `sluice_${load.name}`);
+      for (const { what, contender, runs } of cells) {
+        runs.push(await step(what, () => contender.run()));
       }
     }
-    for (const [index, { what, load }] of sizes.entries())
-      tell({ what, entries: load.size, runs: runs[index] ?? [] });
+    for (const cell of cells) {
+      tell(cell);
+      await cell.contender.end?.();
+    }
   }
 }
 

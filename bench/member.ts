@@ -35,8 +35,8 @@ export async function startMember(options: MemberOptions): Promise<Program> {
   });
 }
 
-export function streamNames(shards: number): string[] {
-  return Array.from({ length: shards }, (_, shard) => `cdc.${shard}`);
+export function streamNames(shards: number, prefix = "cdc"): string[] {
+  return Array.from({ length: shards }, (_, shard) => `${prefix}.${shard}`);
 }
 
 const timeoutMs = 600_000;

@@ -5,7 +5,7 @@ import { streamNames } from "./member.ts";
 import { prepareSluiceDatabase } from "./sluice-database.ts";
 import { measureSluice, type SluiceRun } from "./sluice-run.ts";
 import { forgetStatementTimes, sayStatementTimes } from "./statement-times.ts";
-import { freshDatabase, type Stage } from "./stage.ts";
+import { dropDatabase, freshDatabase, type Stage } from "./stage.ts";
 
 export interface SluiceContender extends Contender {
   readonly meanValueBytes: number;
@@ -24,12 +24,16 @@ export async function sluiceContender(
   load: Load,
   { shards = 8, profile }: SluiceContenderOptions = {},
 ): Promise<SluiceContender> {
-  const streams = streamNames(shards);
+  const streams = streamNames(shards, load.name);
   const { lastIds, meanValueBytes } = await fillStreams(stage.redisUrl, streams, load);
   const template = await prepareSluiceDatabase(stage, load);
   return {
     name: "sluice",
     meanValueBytes,
+    async end() {
+      await dropDatabase(stage.target, `${template}_run`);
+      await dropDatabase(stage.target, template);
+    },
     async run() {
       await forgetReaders(stage.redisUrl, streams);
       const databaseUrl = await freshDatabase(stage.target, template);

@@ -4,6 +4,7 @@ import { copyContender } from "./references/copy.ts";
 import { logicalReplicationContender } from "./references/logical-replication.ts";
 import { step } from "./progress.ts";
 import { sameRows } from "./same-rows.ts";
+import { emptyRedis } from "./fill-streams.ts";
 import { sluiceContender } from "./sluice-contender.ts";
 import type { Stage } from "./stage.ts";
 
@@ -32,6 +33,7 @@ export async function measureThroughput(
   load: Load,
   options: ThroughputOptions,
 ): Promise<ThroughputResult> {
+  await emptyRedis(stage.redisUrl);
   const sluice = await step(`${load.name}: streams filled`, () =>
     sluiceContender(stage, load, { profile: options.profile }),
   );
