@@ -10,7 +10,7 @@ export interface Receiver {
 }
 
 /** Room for what nobody has made room for: it is written over by what comes next, on any socket. */
-export const sharedRoom = Buffer.allocUnsafeSlow(64 * 1024);
+export const sharedRoom = Buffer.allocUnsafeSlow(16 * 1024);
 
 const receivers = new WeakMap<object, Receiver>();
 
