@@ -135,7 +135,7 @@ export const options = {
     default: "",
     description: "Tables to carry, as patterns like `public.*` and `!public.audit`; empty: every table.",
   },
-  batchEntries: { type: integerValue(1, 100_000), default: "1000", description: "Most entries of one read." },
+  batchEntries: { type: integerValue(1, 100_000), default: "1500", description: "Most entries of one read." },
   batchBytes: {
     type: sizeValue(1024),
     default: "8MiB",
