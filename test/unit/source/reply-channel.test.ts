@@ -83,10 +83,12 @@ test("after a failure nothing more is written to its buffer, which another chann
   const buffer = Buffer.alloc(4_000_000);
   const pool = { take: () => buffer, giveBack: () => undefined };
   const channel = await server.channel({ direct: true, pool });
+  const closed = server.clients.map((socket) => once(socket, "close"));
   await expect(channel.exchange("silent", 1, 300)).rejects.toThrow("no answer in time");
   expect(buffer.includes("a".repeat(900_000))).toBe(true);
   goOn();
-  await sleep(300);
+  // Whatever it still takes in, it has taken in by then.
+  await Promise.all(closed);
   expect(buffer.includes("b")).toBe(false);
 });
 
@@ -104,11 +106,14 @@ interface ChannelOptions {
 }
 
 interface Server extends AsyncDisposable {
+  /** The channels' sockets. */
+  readonly clients: readonly Socket[];
   channel(options?: ChannelOptions): Promise<ReplyChannel>;
 }
 
 async function startServer(answer: (socket: Socket, command: string) => void): Promise<Server> {
   const open: Socket[] = [];
+  const clients: Socket[] = [];
   const server = createServer((socket) => {
     open.push(socket);
     socket.on("data", (command) => answer(socket, command.toString()));
@@ -116,12 +121,13 @@ async function startServer(answer: (socket: Socket, command: string) => void): P
   }).listen(0, "127.0.0.1");
   await once(server, "listening");
   return {
+    clients,
     async channel({ direct = false, pool = new BufferPool(0) } = {}) {
       const where = { port: (server.address() as AddressInfo).port, host: "127.0.0.1" };
       const connector = new ReceivingConnector({ ...where, disconnectTimeout: 2_000 });
       const socket = direct ? await connector.connect() : connect(where);
       await once(socket, "connect");
-      open.push(socket);
+      clients.push(socket);
       const redis = {
         stream: socket,
         once: () => undefined,
@@ -130,7 +136,7 @@ async function startServer(answer: (socket: Socket, command: string) => void): P
       return new ReplyChannel(redis as unknown as Redis, pool);
     },
     async [Symbol.asyncDispose]() {
-      for (const socket of open) socket.destroy();
+      for (const socket of [...open, ...clients]) socket.destroy();
       server.close();
     },
   };
