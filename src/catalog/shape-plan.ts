@@ -1,4 +1,6 @@
+import { binaryPlan, type BinaryPlan } from "../decode/copy-binary.ts";
 import { CopyPlan, type CopyForm } from "../decode/copy-text.ts";
+import type { BinaryForm } from "../decode/kernel.ts";
 import { gapsOf } from "../decode/member-gaps.ts";
 import type { ColumnsPlan } from "../decode/text-arrays.ts";
 import { SluiceError } from "../errors/sluice-error.ts";
@@ -12,6 +14,8 @@ export interface ShapePlan {
   readonly placeholders: readonly Buffer[];
   /** How COPY's text is made of an image; undefined: a column's type has no form for it. */
   readonly copy: CopyPlan | undefined;
+  /** How a row of COPY's binary format is made of one; undefined: a column's type has no form in it. */
+  readonly binary: BinaryPlan | undefined;
   /** How an array for each column is made of images; undefined: a column is not read as text. */
   readonly arrays: ColumnsPlan | undefined;
   /** The table has columns that are not written: its own, or such as came since. */
@@ -30,10 +34,12 @@ export function planShape(table: ReadTable, names: readonly string[]): ShapePlan
     throw new SluiceError("TABLE_NOT_PREPARED", `${table.name.id} is not prepared`, { place });
   const columns: WrittenColumn[] = [];
   const copyForms: (CopyForm | undefined)[] = [];
+  const binaryForms: (BinaryForm | undefined)[] = [];
   for (const name of names) {
     // A primary that is a read database itself has one too; the position here is the sink's own.
     if (name === positionColumn) {
       copyForms.push(undefined);
+      binaryForms.push(undefined);
       continue;
     }
     const column = table.columns.get(name);
@@ -42,17 +48,20 @@ export function planShape(table: ReadTable, names: readonly string[]): ShapePlan
       throw new SluiceError("COLUMN_MISSING", message, { place: { ...place, column: name } });
     }
     copyForms.push(column.generated ? undefined : column.codec?.copy);
+    binaryForms.push(column.generated ? undefined : column.codec?.binary);
     if (!column.generated) columns.push(written(table, column));
   }
   const gaps = gapsOf(names);
   const taken = names.map((name) => columns.some((column) => column.name === name));
   const copyable = columns.length > 0 && columns.every((column) => column.codec.copy !== undefined);
+  const receivable = copyable && columns.every((column) => column.codec.binary !== undefined);
   const named = new Set(names);
   return {
     table,
     columns,
     placeholders: distinct(columns.flatMap((column) => column.placeholders)),
     copy: copyable ? new CopyPlan(copyForms, gaps) : undefined,
+    binary: receivable ? binaryPlan(binaryForms, gaps) : undefined,
     arrays: columns.every(isReadAsText) ? { taken, gaps } : undefined,
     leavesColumns: [...table.columns.values()].some(({ name, generated }) => !generated && !named.has(name)),
   };

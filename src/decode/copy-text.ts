@@ -1,9 +1,10 @@
+import type { CopyData } from "./copy-data.ts";
 import { skipValue } from "./json-scan.ts";
 import {
   addressOf,
   copiedEnd,
   copyValues,
-  placeOf,
+  kernelStride,
   valuesProgram,
   type KernelForm,
   type Program,
@@ -18,79 +19,17 @@ import type { Span } from "./span.ts";
  * Appends the value that begins at `from` and returns the offset behind it, or -1 when it refuses it.
  */
 export interface CopyForm {
-  (image: Buffer, from: number, to: CopyText): number;
+  (image: Buffer, from: number, to: CopyData): number;
   /** What the kernel knows it as: it writes the same, or leaves it to this one. */
   readonly kernel?: KernelForm;
 }
 
-const firstSize = 64 * 1024;
 const tab = 0x09;
 const newline = 0x0a;
 const quote = 0x22;
 const backslash = 0x5c;
 const nullStart = 0x6e;
 const letterN = 0x4e;
-
-/** A growing text. */
-export class CopyText {
-  bytes: Buffer;
-  /** Of the bytes in the kernel's memory; -1: they are not in it. */
-  address: number;
-  length = 0;
-  private readonly place: Buffer | undefined;
-
-  /** `place`: of the kernel's memory; the text leaves it when it becomes too long. */
-  constructor(place?: Buffer) {
-    this.place = place;
-    this.bytes = place ?? Buffer.allocUnsafeSlow(firstSize);
-    this.address = placeOf(this.bytes);
-  }
-
-  clear(): void {
-    if (this.place !== undefined) this.bytes = this.place;
-    this.address = placeOf(this.bytes);
-    this.length = 0;
-  }
-
-  /** Makes room for as many more bytes. */
-  reserve(more: number): void {
-    const needed = this.length + more;
-    if (needed <= this.bytes.length) return;
-    const larger = Buffer.allocUnsafeSlow(Math.max(needed, this.bytes.length * 2));
-    this.bytes.copy(larger, 0, 0, this.length);
-    this.bytes = larger;
-    this.address = -1;
-  }
-
-  /** ASCII, as it is. */
-  ascii(text: string): void {
-    this.length += this.bytes.write(text, this.length, "latin1");
-  }
-
-  /** The digits of a number of 0 or more. */
-  decimal(value: bigint): void {
-    // A float is exact up to here and much cheaper to take apart.
-    if (value > Number.MAX_SAFE_INTEGER) {
-      this.ascii(value.toString());
-      return;
-    }
-    let rest = Number(value);
-    let digits = 1;
-    for (let power = 10; rest >= power; power *= 10) digits++;
-    for (let at = this.length + digits - 1; at >= this.length; at--) {
-      const tenth = Math.floor(rest / 10);
-      this.bytes[at] = rest - tenth * 10 + 0x30;
-      rest = tenth;
-    }
-    this.length += digits;
-  }
-
-  /** Behind a backslash. */
-  escaped(byte: number): void {
-    this.bytes[this.length++] = backslash;
-    this.bytes[this.length++] = byte;
-  }
-}
 
 interface PlannedValue {
   /** Undefined for a member that is left out. */
@@ -139,7 +78,7 @@ function programOf(values: readonly PlannedValue[]): Program | undefined {
  * Appends a row: the image's values by the plan's forms, then the position. False, with nothing appended, when a form refuses its
  * value. The image has the names that the plan was made for.
  */
-export function copyRow(image: Span, plan: CopyPlan, position: bigint, to: CopyText): boolean {
+export function copyRow(image: Span, plan: CopyPlan, position: bigint, to: CopyData): boolean {
   const { start, end } = image;
   const begun = to.length;
   // Bytes grow by half when they become hexadecimal digits, numbers when they become moments; nothing else does.
@@ -163,7 +102,7 @@ function copyPiece(
   { bytes, end: limit }: Span,
   from: number,
   { values, program }: CopyPiece,
-  to: CopyText,
+  to: CopyData,
 ): number {
   const address = addressOf(bytes);
   if (program !== undefined && address >= 0 && to.address >= 0) {
@@ -177,7 +116,7 @@ function copyPiece(
 }
 
 /** The offset behind the values, or -1 when a form refuses one. */
-function copyByForms(bytes: Buffer, start: number, values: readonly PlannedValue[], to: CopyText): number {
+function copyByForms(bytes: Buffer, start: number, values: readonly PlannedValue[], to: CopyData): number {
   let at = start;
   for (const { form, gap } of values) {
     const from = valueAfter(bytes, at, gap);
@@ -188,15 +127,13 @@ function copyByForms(bytes: Buffer, start: number, values: readonly PlannedValue
   return at;
 }
 
-/** What the kernel may write behind what it has to say. */
-const kernelStride = 16;
 const longestMoment = 32;
 const longestPosition = 24;
 
 /** A string's text, or a number or boolean as it stands; an object or array is refused. */
 export const verbatim: CopyForm = Object.assign(copyVerbatim, { kernel: { form: 0, argument: 0 } as const });
 
-function copyVerbatim(image: Buffer, from: number, to: CopyText): number {
+function copyVerbatim(image: Buffer, from: number, to: CopyData): number {
   const first = image[from] ?? 0;
   if (first === quote) return copyString(image, from, to);
   if (first === nullStart) return copyNull(from, to);
@@ -224,12 +161,12 @@ function isOfScalar(byte: number): boolean {
   );
 }
 
-export function copyNull(from: number, to: CopyText): number {
+export function copyNull(from: number, to: CopyData): number {
   to.escaped(letterN);
   return from + 4;
 }
 
-function copyString(image: Buffer, from: number, to: CopyText): number {
+function copyString(image: Buffer, from: number, to: CopyData): number {
   const { bytes } = to;
   let { length } = to;
   let at = from + 1;
@@ -259,7 +196,7 @@ function copyString(image: Buffer, from: number, to: CopyText): number {
 }
 
 /** What stands behind a backslash in JSON; the offset behind it, or -1. */
-function copyEscape(image: Buffer, at: number, to: CopyText): number {
+function copyEscape(image: Buffer, at: number, to: CopyData): number {
   const byte = image[at] ?? 0;
   switch (byte) {
     case 0x75:
@@ -280,7 +217,7 @@ function copyEscape(image: Buffer, at: number, to: CopyText): number {
 }
 
 /** `\uXXXX`, two of them for what lies beyond the basic plane. A zero, which no text can hold, and half a pair are refused. */
-function copyCodeUnit(image: Buffer, at: number, to: CopyText): number {
+function copyCodeUnit(image: Buffer, at: number, to: CopyData): number {
   const unit = hexAt(image, at);
   if (unit === 0 || Number.isNaN(unit)) return -1;
   if (unit < 0xd800 || unit > 0xdfff) {
@@ -298,7 +235,7 @@ function hexAt(image: Buffer, at: number): number {
   return /^[0-9a-fA-F]{4}$/.test(text) ? Number.parseInt(text, 16) : Number.NaN;
 }
 
-function copyCodePoint(point: number, to: CopyText): void {
+function copyCodePoint(point: number, to: CopyData): void {
   if (point === tab) to.escaped(0x74);
   else if (point === newline) to.escaped(0x6e);
   else if (point === 0x0d) to.escaped(0x72);

@@ -1,11 +1,12 @@
 import { kernelCode } from "./kernel-code.ts";
 
-/** What `kernel/scan.ts` exports. Addresses are of the kernel's memory; 0 says that the caller must look for itself. */
+/** What `kernel/main.ts` exports. Addresses are of the kernel's memory; 0 says that the caller must look for itself. */
 interface Kernel {
   passTexts(from: number, limit: number, program: number): number;
   standsAround(from: number, program: number): number;
   copyValues(from: number, limit: number, program: number, to: number): number;
   writtenEnd(): number;
+  binaryRow(from: number, limit: number, program: number, to: number, position: number): number;
 }
 
 /** A form of values that the kernel knows, by its number there. */
@@ -13,6 +14,15 @@ export interface KernelForm {
   readonly form: 0 | 1 | 2 | 3;
   readonly argument: number;
 }
+
+/** A form of values in COPY's binary format, by its number in the kernel, which alone knows it. */
+export interface BinaryForm {
+  readonly form: 0 | 1 | 2 | 3 | 4 | 5 | 6 | 7 | 8 | 9 | 10 | 11 | 12 | 13;
+  readonly argument: number;
+}
+
+/** What the kernel may write behind what it has to say. */
+export const kernelStride = 16;
 
 /** Node's types leave it to those of browsers. */
 declare const WebAssembly: {
@@ -46,7 +56,9 @@ function start(): { readonly kernel: Kernel | undefined; readonly memory: ArrayB
   try {
     const memory = new WebAssembly.Memory({ initial: memoryBytes / pageBytes });
     const code = new WebAssembly.Module(Buffer.from(kernelCode, "base64"));
-    const { exports } = new WebAssembly.Instance(code, { env: { memory } });
+    const doubleOf = (from: number, to: number): number =>
+      Number(Buffer.from(memory.buffer, from, to - from).toString("latin1"));
+    const { exports } = new WebAssembly.Instance(code, { env: { memory, doubleOf } });
     return { kernel: exports as Kernel, memory: memory.buffer };
   } catch {
     return { kernel: undefined, memory: new ArrayBuffer(0) };
@@ -174,6 +186,38 @@ export function valuesProgram(
 ): Program | undefined {
   const parts = values.map(({ gap, form }) => int32s(gap, form.form, form.argument));
   return Program.of([int32s(values.length), ...parts]);
+}
+
+/**
+ * The address behind a row of COPY's binary format, whose position is a safe integer, or -1; `toAddress` is where it goes. Looks at nothing from
+ * `limit` on, as `copyValues`.
+ */
+export function writeBinaryRow(
+  address: number,
+  { from, limit }: { readonly from: number; readonly limit: number },
+  program: Program,
+  position: number,
+  toAddress: number,
+): number {
+  const end = (kernel as Kernel).binaryRow(
+    address + from,
+    address + limit,
+    program.address,
+    toAddress,
+    position,
+  );
+  return end === 0 ? -1 : end;
+}
+
+/** Values with the bytes before each; `columns` of them are written, the position's not counted. */
+export function binaryRowProgram(
+  values: readonly { readonly gap: number; readonly form: BinaryForm }[],
+  columns: number,
+): Program | undefined {
+  const head = Buffer.alloc(4);
+  head.writeInt16BE(columns + 1);
+  const parts = values.map(({ gap, form }) => int32s(gap, form.form, form.argument));
+  return Program.of([head, int32s(values.length), ...parts]);
 }
 
 function int32s(...numbers: readonly number[]): Buffer {

@@ -1,6 +1,6 @@
 import type { Segment } from "../batch/fold.ts";
 import { fixedColumns, type ShapePlan } from "../catalog/shape-plan.ts";
-import { CopyText } from "../decode/copy-text.ts";
+import { CopyData } from "../decode/copy-data.ts";
 import { textPlace } from "../decode/kernel.ts";
 import { TextArrays } from "../decode/text-arrays.ts";
 import { textList } from "./binary-arrays.ts";
@@ -81,7 +81,7 @@ export function addRows(
 
 /** Of one step after the other: what they hold is copied when they are added. */
 const arrays = new TextArrays();
-const copyText = new CopyText(textPlace());
+const copyData = new CopyData(textPlace());
 
 class Adding {
   readonly copied = new Set<string>();
@@ -118,10 +118,11 @@ class Adding {
     const { plan, work, kind } = group;
     const table = plan.table.name.id;
     const fresh = kind === "append" ? work : work.filter(({ isNew }) => isNew);
-    if (!this.looksUp(group) && this.options.trials.write(plan, fresh, copyText)) {
+    const format = this.looksUp(group) ? undefined : this.options.trials.write(plan, fresh, copyData);
+    if (format !== undefined) {
       this.copied.add(table);
       this.above.push({ table, oldest: oldestOf(fresh), isNew: true });
-      this.addGuarded(fresh.length, this.sequence.add(copyStep(plan, copyText)));
+      this.addGuarded(fresh.length, this.sequence.add(copyStep(plan, format, copyData)));
       if (fresh.length < work.length)
         this.addStatement({ ...group, work: work.filter(({ isNew }) => !isNew) });
     } else this.addStatement(group);

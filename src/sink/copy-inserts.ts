@@ -1,8 +1,10 @@
 import type { Work } from "../batch/work.ts";
 import type { ShapePlan } from "../catalog/shape-plan.ts";
-import { copyRow, type CopyText } from "../decode/copy-text.ts";
+import { copyBinary } from "../decode/copy-binary.ts";
+import type { CopyData } from "../decode/copy-data.ts";
+import { copyRow } from "../decode/copy-text.ts";
 import { classify } from "./classify.ts";
-import { copySql } from "./statements/write-rows.ts";
+import { copySql, type CopyFormat } from "./statements/write-rows.ts";
 import type { Step } from "./step-sequence.ts";
 import { sqlOf } from "./work-queries.ts";
 
@@ -28,12 +30,14 @@ export class CopyRefused extends Error {
 export class CopyTrials {
   private readonly rests = new Map<string, { left: number; pause: number }>();
 
-  /** The rows as COPY reads them, written to `text`; false: they go the other way. */
-  write(plan: ShapePlan, work: readonly Work[], text: CopyText): boolean {
-    if (plan.copy === undefined || work.length < fewestRows || this.rest(plan.table.name.id)) return false;
-    text.clear();
-    for (const each of work) if (!copyRow(each, plan.copy, each.position, text)) return false;
-    return true;
+  /** Writes the rows to `data` as COPY reads them, and says how; undefined: they go the other way. */
+  write(plan: ShapePlan, work: readonly Work[], data: CopyData): CopyFormat | undefined {
+    if (plan.copy === undefined || work.length < fewestRows || this.rest(plan.table.name.id))
+      return undefined;
+    if (plan.binary !== undefined && copyBinary(work, plan.binary, data)) return "binary";
+    data.clear();
+    for (const each of work) if (!copyRow(each, plan.copy, each.position, data)) return undefined;
+    return "text";
   }
 
   succeeded(table: string): void {
@@ -54,13 +58,14 @@ export class CopyTrials {
 }
 
 /** Fails with CopyRefused when it is not a matter of trying again. */
-export function copyStep(plan: ShapePlan, text: CopyText): Step {
+export function copyStep(plan: ShapePlan, format: CopyFormat, data: CopyData): Step {
   const refused = (error: unknown): unknown =>
     classify(error).reaction === "retry" || isTimeLimit(error)
       ? error
       : new CopyRefused(plan.table.name.id, error);
-  const rows = text.bytes.subarray(0, text.length);
-  return { text: sqlOf(plan, "copy", () => copySql(plan)), values: [], rows, failed: refused };
+  const rows = data.bytes.subarray(0, data.length);
+  const text = sqlOf(plan, `copy ${format}`, () => copySql(plan, format));
+  return { text, values: [], rows, failed: refused };
 }
 
 /** It may have waited for a TRUNCATE's lock. */

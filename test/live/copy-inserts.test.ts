@@ -1,7 +1,10 @@
 import { expect, inject, it } from "vitest";
 import { Catalog } from "../../src/catalog/catalog.ts";
-import { copyRow, CopyText } from "../../src/decode/copy-text.ts";
-import { spanOf } from "../../src/decode/span.ts";
+import { copyBinary } from "../../src/decode/copy-binary.ts";
+import { CopyData } from "../../src/decode/copy-data.ts";
+import { copyRow } from "../../src/decode/copy-text.ts";
+import { textPlace } from "../../src/decode/kernel.ts";
+import { spanOf, type Span } from "../../src/decode/span.ts";
 import { TextArrays } from "../../src/decode/text-arrays.ts";
 import { openPool } from "../../src/sink/connect.ts";
 import { StepSequence } from "../../src/sink/step-sequence.ts";
@@ -10,6 +13,7 @@ import { appendSql, copySql, upsertAboveArraysSql } from "../../src/sink/stateme
 import { createDatabase } from "../support/database.ts";
 import { entryFields } from "../support/entries.ts";
 import { migrated } from "../support/member.ts";
+import { whereabouts } from "../support/kernel-bytes.ts";
 import { change, readTable } from "../support/plans.ts";
 import { createScene, range, type Scene } from "../support/scene.ts";
 
@@ -37,48 +41,81 @@ const values: Readonly<Record<string, readonly unknown[]>> = {
   xml: ["<a>&amp;</a>"],
   interval: ["P1Y2M3DT4H5M6.789S"],
   mood: ["so so", "good"],
+  price: ["12.30", "0", "99999.9"],
+  "char(3)": ["abc", "a  ", "ä"],
+  citext: ["Ä", "b"],
+  integer: [-2_147_483_648, 2_147_483_647],
 };
 
-it("COPY and arrays of texts give every value as the statement does that reads JSON", async () => {
+/** Those of which PostgreSQL receives no binary form here. */
+const onlyText = new Set(["inet", "tsvector", "int4range", "xml", "interval"]);
+
+it("COPY in both formats and arrays of texts give every value as the statement does that reads JSON", async () => {
   await using db = await createDatabase(inject("postgresUrl"));
   await migrated(db.url);
   const names = Object.keys(values);
-  const columns = names.map((type, index) => `c${index} ${type}`).join(", ");
+  const received = names.filter((type) => !onlyText.has(type));
+  const inArrays = names.filter((type) => type !== "char(3)");
+  const columnsOf = (types: readonly string[]): string =>
+    types.map((type) => `c${names.indexOf(type)} ${type}`).join(", ");
   await db.query(
-    `CREATE TYPE mood AS ENUM ('good', 'so so'); CREATE TABLE a (id int, ${columns}, _sluice_lsn bigint);
-     CREATE TABLE b (LIKE a); CREATE TABLE c (LIKE a, PRIMARY KEY (id))`,
+    `CREATE TYPE mood AS ENUM ('good', 'so so'); CREATE DOMAIN price AS numeric(8,2) CHECK (VALUE >= 0); CREATE EXTENSION citext;
+     CREATE TABLE a (id int, ${columnsOf(names)}, _sluice_lsn bigint);
+     CREATE TABLE b (LIKE a); CREATE TABLE c (id int PRIMARY KEY, ${columnsOf(inArrays)}, _sluice_lsn bigint);
+     CREATE TABLE d (id int, ${columnsOf(received)}, _sluice_lsn bigint)`,
   );
-  const rows = range(0, 6).map((row) => ({
-    id: row,
-    ...Object.fromEntries(names.map((type, index) => [`c${index}`, values[type]?.[row] ?? null])),
-  }));
-  const images = rows.map((row) => Buffer.from(JSON.stringify(row)));
+  const imagesOf = (types: readonly string[]): Buffer[] =>
+    range(0, 6).map((row) => {
+      const members = types.map((type) => [`c${names.indexOf(type)}`, values[type]?.[row] ?? null]);
+      return Buffer.from(JSON.stringify({ id: row, ...Object.fromEntries(members) }));
+    });
+  const images = imagesOf(names);
   const pool = openPool({ url: db.url, applicationName: "test", max: 1, applying: true });
   const catalog = new Catalog(pool);
-  const planOf = (table: string) => {
+  const planOf = (table: string, image = images[0]) => {
+    // Changes of other columns have another form.
     const { form } = change(readTable(`public.${table}`, {}), "c", 7, { id: 1 });
-    return catalog.plan({ form, key: table === "c" ? '{"id":1}' : undefined, image: images[0] });
+    return catalog.plan({ form, key: table === "c" ? '{"id":1}' : undefined, image });
   };
-  const [a, b, c] = [await planOf("a"), await planOf("b"), await planOf("c")];
+  const keyed = imagesOf(inArrays);
+  const [a, b, c] = [await planOf("a"), await planOf("b"), await planOf("c", keyed[0])];
   const positions = `{${images.map(() => 7).join(",")}}`;
   await pool.query(appendSql(a), [jsonArray(images.map(spanOf)), positions, "public.a"]);
-  const arrays = c.arrays && new TextArrays().of(images.map(spanOf), c.arrays);
+  const arrays = c.arrays && new TextArrays().of(keyed.map(spanOf), c.arrays);
   if (arrays === undefined) throw new Error("a type is not read as text");
   await pool.query(upsertAboveArraysSql(c), [...arrays, positions, "public.c"]);
-  const text = new CopyText();
+  const text = new CopyData();
   if (b.copy === undefined) throw new Error("a type has no form");
   for (const image of images) expect(copyRow(spanOf(image), b.copy, 7n, text)).toBe(true);
+  expect(b.binary).toBeUndefined();
+  const few = imagesOf(received);
+  const d = await planOf("d", few[0]);
+  if (d.binary === undefined) throw new Error("a type has no form in the binary format");
+  const binary = new CopyData(textPlace());
   const client = await pool.connect();
   const sequence = new StepSequence(client);
-  sequence.add({ text: copySql(b), values: [], rows: text.bytes.subarray(0, text.length) });
-  expect(await sequence.run()).toEqual([rows.length]);
+  sequence.add({ text: copySql(b, "text"), values: [], rows: text.bytes.subarray(0, text.length) });
+  for (const image of few) {
+    expect(copyBinary([{ ...inKernel(image), position: 7n }], d.binary, binary)).toBe(true);
+    const rows = binary.bytes.subarray(0, binary.length);
+    sequence.add({ text: copySql(d, "binary"), values: [], rows });
+  }
+  expect(await sequence.run()).toEqual([images.length, ...few.map(() => 1)]);
   client.release();
   await pool.end();
-  const read = (table: string): Promise<object[]> =>
-    db.query(`SELECT ${names.map((_, index) => `c${index}::text`).join(", ")}, _sluice_lsn FROM ${table}`);
+  const read = (table: string, types = names): Promise<object[]> =>
+    db.query(
+      `SELECT ${types.map((type) => `c${names.indexOf(type)}::text`).join(", ")}, _sluice_lsn FROM ${table}`,
+    );
   expect(await read("b")).toEqual(await read("a"));
-  expect(await read("c")).toEqual(await read("a"));
+  expect(await read("c", inArrays)).toEqual(await read("a", inArrays));
+  expect(await read("d", received)).toEqual(await read("a", received));
 });
+
+function inKernel(image: Buffer): Span {
+  const [, put] = whereabouts[1] ?? expect.fail();
+  return { bytes: put(image), start: 0, end: image.length };
+}
 
 /** A table that notes by which command each of its rows came. */
 const watchedTable = `
@@ -137,6 +174,30 @@ it("new rows come in by COPY, others by a statement; sent again they change noth
   expect(await scene.db.query("SELECT * FROM big WHERE id <= 300 ORDER BY id")).toEqual(before);
   expect(await scene.db.query("SELECT count(*)::int AS n FROM big")).toEqual([{ n: 400 }]);
   expect(member.seen.codes).toEqual([]);
+});
+
+it("a value that only text knows makes its batch go in as text", async () => {
+  await using scene = await createScene();
+  await scene.db.query(watchedTable);
+  await scene.db.query(
+    `CREATE OR REPLACE FUNCTION note() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+       INSERT INTO public.way VALUES (NEW.id, substring(current_query() from 'FORMAT [a-z]+')); RETURN NULL; END $$`,
+  );
+  await using member = await scene.startMember();
+  await applied(scene, await append(scene, inserts(1, 10, 100)));
+  const odd = (id: number): Big[] => [{ id, n: ` ${id}`, position: 100 + id }];
+  await applied(scene, await append(scene, inserts(11, 60, 100)));
+  await applied(
+    scene,
+    await append(scene, [...inserts(61, 110, 100), ...odd(111), ...inserts(112, 160, 100)]),
+  );
+  expect(member.seen.codes).toEqual([]);
+  expect(await scene.db.query("SELECT count(*)::int AS n FROM big WHERE n = id")).toEqual([{ n: 160 }]);
+  const found = await ways(scene);
+  expect(found).toContainEqual({ command: "FORMAT binary", rows: expect.any(Number) });
+  expect(await scene.db.query("SELECT command FROM way WHERE id = 111")).toEqual([
+    { command: "FORMAT text" },
+  ]);
 });
 
 it("COPY brings back no row that was deleted or truncated since (I4)", async () => {

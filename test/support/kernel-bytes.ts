@@ -1,4 +1,4 @@
-import { CopyText } from "../../src/decode/copy-text.ts";
+import { CopyData } from "../../src/decode/copy-data.ts";
 import { takePlace, textPlace } from "../../src/decode/kernel.ts";
 
 let place: Buffer | undefined;
@@ -8,10 +8,10 @@ export const whereabouts: readonly (readonly [
   where: string,
   put: (bytes: Buffer) => Buffer,
   /** An empty text there. */
-  text: () => CopyText,
+  text: () => CopyData,
 ])[] = [
-  ["in other memory", (bytes) => bytes, () => new CopyText()],
-  ["in the kernel's memory", putInKernel, () => new CopyText(textPlace())],
+  ["in other memory", (bytes) => bytes, () => new CopyData()],
+  ["in the kernel's memory", putInKernel, () => new CopyData(textPlace())],
 ];
 
 /** The kernel's bytes, beginning with these; what stood there before follows. Good until the next are put there. */

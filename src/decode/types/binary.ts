@@ -1,10 +1,16 @@
+import { bytesBinary } from "./binary-forms.ts";
 import { bytesForm } from "./copy-forms.ts";
 import { exactly, modifiersOf } from "./exact.ts";
 import type { TypeManual } from "./type-manual.ts";
 import type { ColumnType, ValueCodec } from "./value-codec.ts";
 
 function bytea(): ValueCodec {
-  return { copy: bytesForm, recordType: "text", expression: (ref) => `decode(${ref}, 'base64')` };
+  return {
+    copy: bytesForm,
+    binary: bytesBinary,
+    recordType: "text",
+    expression: (ref) => `decode(${ref}, 'base64')`,
+  };
 }
 
 /**

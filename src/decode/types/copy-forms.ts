@@ -1,4 +1,5 @@
-import { copyNull, verbatim, type CopyForm, type CopyText } from "../copy-text.ts";
+import type { CopyData } from "../copy-data.ts";
+import { copyNull, verbatim, type CopyForm } from "../copy-text.ts";
 
 /* Forms of values for COPY that are more than their JSON's text. What a form refuses is converted by PostgreSQL. */
 
@@ -74,7 +75,7 @@ export function shortTextForm(most: number): CopyForm {
 
 /** ISO text of a year from 1 to 9999, which is also PostgreSQL's. */
 export const zonedMomentForm: CopyForm = Object.assign(
-  (image: Buffer, from: number, to: CopyText) => {
+  (image: Buffer, from: number, to: CopyData) => {
     if (image[from] === nullStart) return copyNull(from, to);
     if (image[from] !== quote || image[from + 5] !== minus) return -1;
     let year = 0;

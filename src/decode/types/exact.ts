@@ -1,4 +1,5 @@
 import { verbatim } from "../copy-text.ts";
+import { plainBinary } from "./binary-forms.ts";
 import type { ColumnType, ValueCodec } from "./value-codec.ts";
 
 /** What the message of a value says that its column cannot hold exactly; the type follows, never the value. */
@@ -45,5 +46,5 @@ export function sameText(type: ColumnType): ValueCodec {
 
 /** The type's own input function reads the JSON scalar's text, and refuses what it cannot hold. */
 export function asSent(type: ColumnType): ValueCodec {
-  return { copy: verbatim, recordType: type.sql, expression: (ref) => ref };
+  return { copy: verbatim, binary: plainBinary(type), recordType: type.sql, expression: (ref) => ref };
 }

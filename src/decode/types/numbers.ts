@@ -1,3 +1,4 @@
+import { decimalBinary, doubleBinary, singleBinary } from "./binary-forms.ts";
 import { decimalForm, doubleForm, singleForm } from "./copy-forms.ts";
 import { exactly, modifiersOf } from "./exact.ts";
 import type { TypeManual } from "./type-manual.ts";
@@ -9,6 +10,7 @@ function numeric(type: ColumnType): ValueCodec {
   if (precision !== undefined) return scaled(type, scale);
   return {
     copy: decimalForm(undefined),
+    binary: decimalBinary(undefined),
     recordType: "text",
     expression: (ref) =>
       `(CASE ${ref} WHEN 'NAN' THEN 'NaN' WHEN 'POSITIVE_INFINITY' THEN 'Infinity'` +
@@ -20,7 +22,7 @@ function numeric(type: ColumnType): ValueCodec {
 function scaled(type: ColumnType, scale: number): ValueCodec {
   const fits = (ref: string): string => `${ref} = ${ref}::${type.sql}`;
   return {
-    ...(scale < 0 ? {} : { copy: decimalForm(scale) }),
+    ...(scale < 0 ? {} : { copy: decimalForm(scale), binary: decimalBinary(scale) }),
     recordType: "numeric",
     expression: (ref) =>
       exactly(type, {
@@ -50,6 +52,7 @@ function float(type: ColumnType): ValueCodec {
     `length(trim('0' from translate(${decimal}::numeric::text, '-.', '')))`;
   return {
     copy: type.name === "float4" ? singleForm : doubleForm,
+    binary: type.name === "float4" ? singleBinary : doubleBinary,
     recordType: "text",
     expression: (ref) =>
       exactly(type, {

@@ -1,4 +1,5 @@
 import { verbatim } from "../copy-text.ts";
+import { jsonbBinary, shortTextBinary, textBinary } from "./binary-forms.ts";
 import { shortTextForm } from "./copy-forms.ts";
 import { asSent, exactly, modifiersOf, sameText } from "./exact.ts";
 import type { TypeManual } from "./type-manual.ts";
@@ -10,6 +11,7 @@ function varchar(type: ColumnType): ValueCodec {
   if (most === undefined) return asSent(type);
   return {
     copy: shortTextForm(most),
+    binary: shortTextBinary(most),
     recordType: "text",
     expression: (ref) =>
       exactly(type, {
@@ -22,7 +24,12 @@ function varchar(type: ColumnType): ValueCodec {
 
 /** The document is text inside a JSON string; read as json it would stay a string. */
 function json(type: ColumnType): ValueCodec {
-  return { copy: verbatim, recordType: "text", expression: (ref) => `${ref}::${type.sql}` };
+  return {
+    copy: verbatim,
+    binary: type.name === "jsonb" ? jsonbBinary : textBinary,
+    recordType: "text",
+    expression: (ref) => `${ref}::${type.sql}`,
+  };
 }
 
 /** `hstore.handling.mode=json`: an object's text. */

@@ -1,4 +1,6 @@
 import type { CopyForm } from "../copy-text.ts";
+import type { BinaryForm } from "../kernel.ts";
+import { dateBinary, momentBinary, timeBinary, zonedMomentBinary } from "./binary-forms.ts";
 import { dateForm, momentForm, timeForm, zonedMomentForm } from "./copy-forms.ts";
 import { asSent, exactly, modifiersOf, sameModified } from "./exact.ts";
 import type { TypeManual } from "./type-manual.ts";
@@ -19,8 +21,12 @@ function precisionOf(type: ColumnType): number | undefined {
 const mostDigits = 6;
 
 /** COPY would round to the column's precision. */
-function copyIfWhole(type: ColumnType, copy: CopyForm): Pick<ValueCodec, "copy"> {
-  return precisionOf(type) === undefined ? { copy } : {};
+function copyIfWhole(
+  type: ColumnType,
+  copy: CopyForm,
+  binary: BinaryForm,
+): Pick<ValueCodec, "copy" | "binary"> {
+  return precisionOf(type) === undefined ? { copy, binary } : {};
 }
 
 /** Of microseconds: that the type keeps all of them. */
@@ -35,7 +41,7 @@ function timestamp(type: ColumnType): ValueCodec {
     `('epoch'::timestamp + (${ref} / 86400000000) * '1 day'::interval` +
     ` + (${ref} % 86400000000) * '1 microsecond'::interval)::${type.sql}`;
   return {
-    ...copyIfWhole(type, momentForm),
+    ...copyIfWhole(type, momentForm, momentBinary),
     recordType: "bigint",
     expression: (ref) => {
       const when = keeps(type, ref);
@@ -50,6 +56,7 @@ function timestamp(type: ColumnType): ValueCodec {
 function date(): ValueCodec {
   return {
     copy: dateForm,
+    binary: dateBinary,
     recordType: "int",
     expression: (ref) =>
       `(CASE WHEN ${ref} IN (-622191234, -2147472692) THEN 'infinity'::date` +
@@ -60,7 +67,7 @@ function date(): ValueCodec {
 /** 24:00:00 is a time of its own, which adding would turn into 00:00:00, as it would what is no time of a day. */
 function time(type: ColumnType): ValueCodec {
   return {
-    ...copyIfWhole(type, timeForm),
+    ...copyIfWhole(type, timeForm, timeBinary),
     recordType: "bigint",
     expression: (ref) => {
       const kept = keeps(type, ref);
@@ -83,7 +90,7 @@ function timestamptz(type: ColumnType): ValueCodec {
     ` ELSE ${ref} END)::${sql}`;
   const precision = precisionOf(type);
   return {
-    ...copyIfWhole(type, zonedMomentForm),
+    ...copyIfWhole(type, zonedMomentForm, zonedMomentBinary),
     recordType: "text",
     expression: (ref) => {
       const modified = value(ref, type.sql);

@@ -1,4 +1,5 @@
 import type { CopyForm } from "../copy-text.ts";
+import type { BinaryForm } from "../kernel.ts";
 import { arrayCodec } from "./arrays.ts";
 import { binaryCodecs, bitCodec } from "./binary.ts";
 import { asSent } from "./exact.ts";
@@ -26,6 +27,8 @@ export interface ColumnType {
 export interface ValueCodec {
   /** The same conversion for rows that are inserted by COPY; undefined: not with it. */
   readonly copy?: CopyForm;
+  /** The same for rows in COPY's binary format; undefined: not in it. */
+  readonly binary?: BinaryForm | undefined;
   readonly recordType: string;
   /** `ref` is SQL for the value read as `recordType`. */
   readonly expression: (ref: string) => string;

@@ -104,9 +104,11 @@ export function appendSql(plan: ShapePlan): string {
  * New rows, whose keys nobody has: looks for no conflict and builds nothing for a row, and takes a third of `upsertSql`'s time. That
  * the rows are above every tombstone and truncation is asserted behind it.
  */
-export function copySql(plan: ShapePlan): string {
-  return `COPY ${quoteTable(plan.table.name)} (${columnsOf(plan)}) FROM STDIN`;
+export function copySql(plan: ShapePlan, format: CopyFormat): string {
+  return `COPY ${quoteTable(plan.table.name)} (${columnsOf(plan)}) FROM STDIN (FORMAT ${format})`;
 }
+
+export type CopyFormat = "binary" | "text";
 
 const partialExtras = [
   ["p", "bigint"],

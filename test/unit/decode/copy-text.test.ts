@@ -1,6 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { CopyPlan, copyRow, CopyText, verbatim, type CopyForm } from "../../../src/decode/copy-text.ts";
+import { CopyData } from "../../../src/decode/copy-data.ts";
+import { CopyPlan, copyRow, verbatim, type CopyForm } from "../../../src/decode/copy-text.ts";
 import { gapsOf } from "../../../src/decode/member-gaps.ts";
 import { spanOf } from "../../../src/decode/span.ts";
 import {
@@ -53,7 +54,7 @@ function written(values: object, form: CopyForm): (string | null)[][] | undefine
 
 function lineOf(
   put: (bytes: Buffer) => Buffer,
-  to: CopyText,
+  to: CopyData,
   values: object,
   plan: CopyPlan,
 ): string | undefined {
@@ -152,7 +153,7 @@ describe("copyRow", () => {
   );
 
   it("leaves out members without a form, and takes all of a refused row back", () => {
-    const to = new CopyText();
+    const to = new CopyData();
     const without = planOf(["a", "b", "d"], [verbatim, undefined, verbatim]);
     expect(copyRow(spanOf(Buffer.from('{"a":1,"b":{"c":[1]},"d":2}')), without, 9n, to)).toBe(true);
     const both = planOf(["a", "b"], [verbatim, verbatim]);
@@ -201,7 +202,7 @@ describe("copyRow", () => {
   });
 
   it("grows with its rows", () => {
-    const to = new CopyText();
+    const to = new CopyData();
     const long = "x".repeat(300_000);
     for (let row = 0; row < 3; row++)
       copyRow(
@@ -289,7 +290,7 @@ it("writes every position with its digits", () => {
   );
   fc.assert(
     fc.property(fc.array(positions, { maxLength: 5 }), (values) => {
-      const to = new CopyText();
+      const to = new CopyData();
       for (const value of values) {
         to.decimal(value);
         to.ascii(" ");
