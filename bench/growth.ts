@@ -1,3 +1,4 @@
+import { measure } from "./contender.ts";
 import { emptyRedis } from "./fill-streams.ts";
 import { insertLoad } from "./loads/insert.ts";
 import type { Load } from "./loads/load.ts";
@@ -51,7 +52,7 @@ export async function measureGrowth(
     }
     for (let round = 0; round < options.rounds; round++) {
       for (const { what, contender, runs } of cells) {
-        runs.push(await step(what, () => contender.run()));
+        runs.push(await step(what, () => measure(contender)));
       }
     }
     for (const cell of cells) {

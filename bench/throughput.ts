@@ -1,4 +1,4 @@
-import type { Contender, Measurement } from "./contender.ts";
+import { measure, type Contender, type Measurement } from "./contender.ts";
 import type { Load } from "./loads/load.ts";
 import { copyContender } from "./references/copy.ts";
 import { logicalReplicationContender } from "./references/logical-replication.ts";
@@ -45,7 +45,7 @@ export async function measureThroughput(
   for (let round = 1; round <= options.rounds; round++) {
     for (const contender of contenders) {
       const name = `${load.name}, round ${round} of ${options.rounds}: ${contender.name}`;
-      runs.get(contender)?.push(await step(name, () => contender.run()));
+      runs.get(contender)?.push(await step(name, () => measure(contender)));
     }
   }
   await checkRows(load, [...runs.values()]);

@@ -53,6 +53,7 @@ async function commitAtPublisher(stage: Stage, publisher: Cluster, load: Load): 
     "SET synchronous_commit = off",
     commitSql(table),
     "INSERT INTO committed_last VALUES (1)",
+    "VACUUM ANALYZE",
     "CHECKPOINT",
   );
   return url;
