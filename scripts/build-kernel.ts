@@ -1,8 +1,8 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import asc from "assemblyscript/asc";
 
-/** Compiles `kernel/main.ts` into `src/decode/kernel-code.ts`; with `--check` only says whether that is what is there. */
-const target = "src/decode/kernel-code.ts";
+/** Compiles `kernel/main.ts` into `src/decode/kernel/code.ts`; with `--check` only says whether that is what is there. */
+const target = "src/decode/kernel/code.ts";
 const flags = ["kernel/main.ts", "--enable", "simd", "-O3", "--noAssert", "--runtime", "stub"];
 const memory = ["--importMemory", "--initialMemory", "1", "--outFile", "kernel.wasm"];
 

@@ -1,4 +1,4 @@
-import type { TableName } from "../change/change.ts";
+import { hashKey } from "../change/key-hash.ts";
 import type { Work } from "./work.ts";
 
 const fewestSlots = 64;
@@ -68,28 +68,6 @@ function isSameKey(left: Work, right: Work): boolean {
 }
 
 /** Of the table and the key. */
-export function hashOf({ change: { table, bytes, keyStart, keyEnd } }: Work): number {
-  let hash = seedOf(table);
-  for (let at = keyStart; at < keyEnd; at++) hash = Math.imul(hash ^ (bytes[at] ?? 0), prime);
-  // The lowest bits, which choose the slot, know little of the others yet.
-  return hash ^ (hash >>> 15);
-}
-
-/** FNV-1a's, of 32 bits. */
-const prime = 0x01000193;
-
-const seeds = new WeakMap<TableName, number>();
-let last: TableName | undefined;
-let lastSeed = 0;
-
-/** Of the table's name; changes come in runs of one table. */
-function seedOf(table: TableName): number {
-  if (table === last) return lastSeed;
-  let seed = seeds.get(table);
-  if (seed === undefined) {
-    seed = Buffer.from(table.id).reduce((hash, byte) => Math.imul(hash ^ byte, prime), 0x811c9dc5 | 0);
-    seeds.set(table, seed);
-  }
-  last = table;
-  return (lastSeed = seed);
+export function hashOf({ change }: Work): number {
+  return change.keyHash ?? hashKey(change.table, change.bytes, change.keyStart, change.keyEnd);
 }

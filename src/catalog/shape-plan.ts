@@ -1,6 +1,6 @@
 import { binaryPlan, type BinaryPlan } from "../decode/copy-binary.ts";
 import { CopyPlan, type CopyForm } from "../decode/copy-text.ts";
-import type { BinaryForm } from "../decode/kernel.ts";
+import type { BinaryForm } from "../decode/kernel/copy.ts";
 import { gapsOf } from "../decode/member-gaps.ts";
 import type { ColumnsPlan } from "../decode/text-arrays.ts";
 import { SluiceError } from "../errors/sluice-error.ts";

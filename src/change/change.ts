@@ -46,7 +46,7 @@ type ChangeFields = Pick<
   | "position"
   | "logged"
   | "commit"
-> & { readonly link: KeyLink | undefined };
+> & { readonly link: KeyLink | undefined; readonly keyHash?: number | undefined };
 
 /**
  * One decoded insert, update, delete, truncate or snapshot read. Key and image stay where they were read; whoever asks for one must do so
@@ -69,6 +69,8 @@ export class Change {
   /** Where it was logged itself, whatever the base: the two halves of a key change share that, and no other change of their keys does. */
   readonly logged: bigint;
   readonly commit: Commit;
+  /** As `hashKey` gives it, where whoever read the key knows it already. */
+  readonly keyHash: number | undefined;
   private readonly link: KeyLink | undefined;
   private keyText: string | undefined = undefined;
 
@@ -83,6 +85,7 @@ export class Change {
     this.position = fields.position;
     this.logged = fields.logged;
     this.commit = fields.commit;
+    this.keyHash = fields.keyHash;
     this.link = fields.link;
   }
 

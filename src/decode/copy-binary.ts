@@ -1,12 +1,6 @@
 import type { CopyData } from "./copy-data.ts";
-import {
-  addressOf,
-  binaryRowProgram,
-  kernelStride,
-  writeBinaryRow,
-  type BinaryForm,
-  type Program,
-} from "./kernel.ts";
+import { binaryRowProgram, kernelStride, writeBinaryRow, type BinaryForm } from "./kernel/copy.ts";
+import { addressOf, type Program } from "./kernel/memory.ts";
 import type { Span } from "./span.ts";
 
 /** How a row of COPY's binary format is made of an image: by its members, in their order. */

@@ -1,4 +1,4 @@
-import { placeOf } from "./kernel.ts";
+import { placeOf } from "./kernel/memory.ts";
 
 const firstSize = 64 * 1024;
 const backslash = 0x5c;

@@ -1,14 +1,7 @@
 import type { CopyData } from "./copy-data.ts";
 import { skipValue } from "./json-scan.ts";
-import {
-  addressOf,
-  copiedEnd,
-  copyValues,
-  kernelStride,
-  valuesProgram,
-  type KernelForm,
-  type Program,
-} from "./kernel.ts";
+import { copiedEnd, copyValues, kernelStride, valuesProgram, type KernelForm } from "./kernel/copy.ts";
+import { addressOf, type Program } from "./kernel/memory.ts";
 import { valueAfter } from "./member-gaps.ts";
 import type { Span } from "./span.ts";
 

@@ -10,8 +10,10 @@ import type { LogOrder } from "./log-order.ts";
 import { SluiceError } from "../errors/sluice-error.ts";
 import type { SkipReason } from "../observe/progress.ts";
 import type { Entries } from "./entries.ts";
+import { EnvelopeForms } from "./envelope-forms.ts";
 import { Envelope, scanEnvelope } from "./envelope.ts";
 import { isSame } from "./json-scan.ts";
+import { EnvelopeRecord } from "./kernel/envelopes.ts";
 import { Message, notDebezium } from "./message.ts";
 import type { Positions } from "./positions.ts";
 import { ShapePatterns } from "./shape-pattern.ts";
@@ -68,20 +70,46 @@ export class Decoder {
     const changes: Change[] = [];
     const skips: Skip[] = [];
     const { order } = this.options;
-    for (let index = 0; index < entries.length; index++) {
-      try {
-        const result = this.decodeEntry(entries, index);
-        if (typeof result === "string") skips.push({ entryIndex: index, reason: result });
-        else {
-          order?.admit(result);
-          changes.push(result);
-        }
-      } catch (error) {
-        const place = { stream: this.options.stream, entryId: entries.idOf(index) };
-        return { entries: entries.slice(0, index), changes, skips, failure: asFailure(error).at(place) };
+    let index = 0;
+    const take = (result: Change | SkipReason): void => {
+      if (typeof result === "string") skips.push({ entryIndex: index, reason: result });
+      else {
+        order?.admit(result);
+        changes.push(result);
       }
+      index++;
+    };
+    try {
+      while (index < entries.length) {
+        const known = forms.read(entries, index);
+        for (let number = 0; number < known; number++) take(this.decodeKnown(entries, index, number));
+        if (index < entries.length) take(this.decodeEntry(entries, index));
+      }
+    } catch (error) {
+      const place = { stream: this.options.stream, entryId: entries.idOf(index) };
+      return { entries: entries.slice(0, index), changes, skips, failure: asFailure(error).at(place) };
     }
     return { entries, changes, skips, failure: undefined };
+  }
+
+  /** The entry of that number among those that were read by their form. */
+  private decodeKnown(entries: Entries, index: number, number: number): Change | SkipReason {
+    const { message, envelope } = this;
+    record.take(number);
+    const form = forms.form(record.form);
+    const table = this.table(form.table);
+    if (!table.included) return "table-excluded";
+    message.keyStart = record.keyStart;
+    message.keyEnd = record.keyEnd;
+    message.link = undefined;
+    envelope.op = form.op;
+    envelope.shape = form.shape;
+    envelope.commitLsn = form.hasCommit ? record.commitLsn : undefined;
+    envelope.committedAtMs = record.committedAtMs;
+    envelope.afterStart = record.afterStart;
+    envelope.afterEnd = record.afterEnd;
+    const { position, keyHash } = record;
+    return this.changeOf(entries, index, table, { position, keyShape: form.keyShape, keyHash });
   }
 
   private decodeEntry(entries: Entries, index: number): Change | SkipReason {
@@ -95,29 +123,43 @@ export class Decoder {
     if (envelope.op === "m") return "logical-message";
     if (!envelope.hasSource) return rejectForeign(envelope);
     const table = this.table(envelope);
-    return table.included ? this.changeOf(entries, index, table) : "table-excluded";
-  }
-
-  /** Of what message and envelope say. */
-  private changeOf(entries: Entries, entryIndex: number, table: DecodedTable): Change {
-    const { message, envelope } = this;
-    const { positions, base: baseOf } = this.options;
-    const { buffer } = entries;
-    const { keyStart, keyEnd, link } = message;
-    const found = envelope.position;
-    if (found === undefined)
+    if (!table.included) return "table-excluded";
+    const { position } = envelope;
+    if (position === undefined)
       throw new SluiceError("POSITION_MISSING", "the change has no position", {
         place: { table: table.name.id },
       });
+    const keyShape = this.readKey(buffer);
+    const change = this.changeOf(entries, index, table, { position, keyShape, keyHash: undefined });
+    if (isPlainRow(change)) forms.learn(entries, index, message, envelope, { table: table.name, keyShape });
+    return change;
+  }
+
+  /** The shape of the message's key; 0 where there is none, of which the message then knows too. */
+  private readKey(buffer: Buffer): number {
+    const { message } = this;
+    if (isSame(buffer, message.keyStart, message.keyEnd, this.nullKey)) {
+      message.keyStart = message.keyEnd = -1;
+      return 0;
+    }
+    keyShapes.scan(buffer, message.keyStart);
+    if (keyShapes.end > message.keyEnd) throw notDebezium("the key is not a whole JSON object");
+    return keyShapes.shape;
+  }
+
+  /** Of what message and envelope say. */
+  private changeOf(
+    entries: Entries,
+    entryIndex: number,
+    table: DecodedTable,
+    { position: found, keyShape, keyHash }: FoundParts,
+  ): Change {
+    const { message, envelope } = this;
+    const { positions, base: baseOf } = this.options;
     const op = operation(envelope);
+    const hasKey = message.keyStart >= 0;
     const hasImage = op !== "d" && op !== "t";
     if (hasImage && envelope.afterStart < 0) throw notDebezium("the envelope has no `after`");
-    const hasKey = !isSame(buffer, keyStart, keyEnd, this.nullKey);
-    if (hasKey) {
-      keyShapes.scan(buffer, keyStart);
-      if (keyShapes.end > keyEnd) throw notDebezium("the key is not a whole JSON object");
-    }
-    const keyShape = hasKey ? keyShapes.shape : 0;
     const base = baseOf?.(entries.idOf(entryIndex)) ?? 0n;
     const logged = base === 0n ? found : base + found;
     const committed = envelope.commitLsn === undefined ? undefined : envelope.commitLsn + Number(base);
@@ -126,15 +168,16 @@ export class Decoder {
     return new Change({
       form: formOf(table, op, op === "d" && hasKey ? keyShape : envelope.shape, keyShape),
       entryIndex,
-      bytes: buffer,
-      keyStart: hasKey ? keyStart : -1,
-      keyEnd: hasKey ? keyEnd : -1,
+      bytes: entries.buffer,
+      keyStart: message.keyStart,
+      keyEnd: message.keyEnd,
+      keyHash,
       imageStart: hasImage ? envelope.afterStart : -1,
       imageEnd: hasImage ? envelope.afterEnd : -1,
       position,
       logged,
       commit: this.commitOf(commitLsn, envelope.committedAtMs),
-      link,
+      link: message.link,
     });
   }
 
@@ -143,7 +186,7 @@ export class Decoder {
     return this.commit;
   }
 
-  private table({ schema, table }: Envelope): DecodedTable {
+  private table({ schema, table }: Pick<Envelope, "schema" | "table">): DecodedTable {
     const { last } = this;
     if (last?.name.table === table && last.name.schema === schema) return last;
     let ofSchema = this.tables.get(schema);
@@ -157,8 +200,21 @@ export class Decoder {
   }
 }
 
-/** Shared by all shards: their keys are of the same tables. */
+/** Shared by all shards: their entries are of the same tables. */
 const keyShapes = new ShapePatterns();
+const forms = new EnvelopeForms();
+const record = new EnvelopeRecord();
+
+interface FoundParts {
+  readonly position: bigint;
+  readonly keyShape: number;
+  readonly keyHash: number | undefined;
+}
+
+/** A key and an image, and nothing else. */
+function isPlainRow({ hasKey, imageStart, newKey, oldKey }: Change): boolean {
+  return hasKey && imageStart >= 0 && newKey === undefined && oldKey === undefined;
+}
 
 interface DecodedTable {
   readonly name: TableName;

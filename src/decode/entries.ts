@@ -1,7 +1,9 @@
+import { isPlaced, placesOfUsualEntry } from "./kernel/replies.ts";
+
 /**
  * The entries of one read, in order, as places in the buffer that holds them all. There is no object for an entry: the collector would
- * copy it again and again as long as its batch lives. An id is made of the buffer's bytes when somebody asks for it, so nobody may ask
- * once the buffer was given back.
+ * copy it again and again as long as its batch lives. Places may lie beside the buffer, and an id is made of its bytes when somebody asks for it, so nobody may
+ * ask for more than what all of them have together once the buffer was given back.
  */
 export class Entries {
   readonly buffer: Buffer;
@@ -62,13 +64,27 @@ export class Entries {
     return bytes;
   }
 
+  /** Address of the places of that entry and those behind it, if all are usual ones in the kernel's memory; else -1. */
+  addressOf(index: number): number {
+    const { spans } = this;
+    if (!isPlaced(spans)) return -1;
+    return spans.byteOffset + (this.starts[index] ?? 0) * Int32Array.BYTES_PER_ELEMENT;
+  }
+
   slice(from: number, to = this.length): Entries {
     return new Entries(this.buffer, this.spans, this.starts.subarray(from, to + 1));
   }
 }
 
-/** Of an id and two fields, which is what nearly every entry has. */
-const usualNumbers = 10;
+/** As many entries as `starts` of usual ones were made for. */
+let usualStarts = Int32Array.of(0);
+
+/** Entries of an id and two fields, which is what nearly all are, by their places one behind the other. */
+export function usualEntries(buffer: Buffer, places: Int32Array, count: number): Entries {
+  if (count + 1 > usualStarts.length)
+    usualStarts = Int32Array.from({ length: count * 2 + 1 }, (_, index) => index * placesOfUsualEntry);
+  return new Entries(buffer, places, usualStarts.subarray(0, count + 1));
+}
 
 /** Takes in where entries stand, one after the other. */
 export class EntryPlaces {
@@ -78,7 +94,7 @@ export class EntryPlaces {
   private entries = 0;
 
   constructor(entries: number) {
-    this.spans = new Int32Array(entries * usualNumbers);
+    this.spans = new Int32Array(entries * placesOfUsualEntry);
     this.starts = new Int32Array(entries + 1);
   }
 
@@ -91,7 +107,7 @@ export class EntryPlaces {
   /** The place of its next name or value. */
   add(start: number, end: number): void {
     if (this.length + 2 > this.spans.length) {
-      const larger = new Int32Array(this.length * 2 + usualNumbers);
+      const larger = new Int32Array(this.length * 2 + placesOfUsualEntry);
       larger.set(this.spans);
       this.spans = larger;
     }

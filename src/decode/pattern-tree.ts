@@ -1,5 +1,6 @@
 import { FixedText } from "./fixed-text.ts";
-import { textsProgram, type Program } from "./kernel.ts";
+import { type Program } from "./kernel/memory.ts";
+import { textsProgram } from "./kernel/patterns.ts";
 import { TextTree } from "./text-tree.ts";
 
 /** Beyond it all is learned anew: tables that changed or went leave theirs behind. */

@@ -1,6 +1,7 @@
 import { scanShape } from "./envelope.ts";
 import { viewOf } from "./fixed-text.ts";
-import { addressOf, passTexts } from "./kernel.ts";
+import { addressOf } from "./kernel/memory.ts";
+import { passTexts } from "./kernel/patterns.ts";
 import { members, skipValue } from "./json-scan.ts";
 import { PatternTree } from "./pattern-tree.ts";
 
@@ -20,7 +21,7 @@ export class ShapePatterns {
     const { shape, end } = scanShape(bytes, from);
     this.shape = shape;
     this.end = end;
-    if (this.patterns.mayLearn()) this.patterns.learn(textsOf(bytes.subarray(from, end)), shape);
+    if (this.patterns.mayLearn()) this.patterns.learn(textsAround(bytes.subarray(from, end)), shape);
   }
 
   private fits(bytes: Buffer, from: number): boolean {
@@ -51,7 +52,8 @@ export class ShapePatterns {
   }
 }
 
-function textsOf(object: Buffer): Buffer[] {
+/** Of the object that fills the bytes: what stands before, between and behind its values. */
+export function textsAround(object: Buffer): Buffer[] {
   const found = members(object);
   const starts = [0, ...found.map(({ valueEnd }) => valueEnd)];
   const ends = [...found.map(({ valueStart }) => valueStart), object.length];

@@ -1,6 +1,7 @@
 import type { Envelope } from "./envelope.ts";
 import { FixedText, TextAround } from "./fixed-text.ts";
-import { addressOf, aroundProgram, standsAround, type Program } from "./kernel.ts";
+import { addressOf, type Program } from "./kernel/memory.ts";
+import { aroundProgram, standsAround } from "./kernel/patterns.ts";
 import { TextTree } from "./text-tree.ts";
 
 /**
@@ -152,6 +153,26 @@ function numberAt(bytes: Buffer, from: number, slot: Slot | undefined): number |
     number = number * 10 + digit;
   }
   return number;
+}
+
+/** Where a tail's numbers stand, and those that matter among them; undefined where one has too many digits, or for a tail that is not learned. */
+export function tailNumbers(tail: string):
+  | {
+      readonly numbers: readonly Slot[];
+      readonly committedAt: Slot;
+      readonly commit: Slot | undefined;
+      readonly position: Slot;
+    }
+  | undefined {
+  const numbers = /[^ -~]/.test(tail) ? undefined : slotsOf(tail);
+  const [committedAt, commit, position] = (["committedAt", "commit", "position"] as const).map((meaning) =>
+    numbers?.find((slot) => slot.meaning === meaning),
+  );
+  if (numbers === undefined || committedAt === undefined || position === undefined) return undefined;
+  const isLong = [committedAt, commit, position].some(
+    (slot) => slot !== undefined && lengthOf(slot) > mostDigits,
+  );
+  return isLong ? undefined : { numbers, committedAt, commit, position };
 }
 
 /** In their order; undefined without the numbers that matter. */

@@ -42,10 +42,16 @@ const shapes = new ShapePatterns();
 const tails = new TailPatterns();
 
 function startOfAfter(bytes: Buffer, from: number): number {
-  if (startsWith(bytes, from, beforeNull)) return from + beforeNull.length;
+  const start = startOfPlainAfter(bytes, from);
+  if (start >= 0) return start;
   if (!startsWith(bytes, from, before)) return -1;
   const end = skipValue(bytes, from + before.length);
   return isSame(bytes, end, end + after.length, after) ? end + after.length : -1;
+}
+
+/** Where `after` begins behind a `before` that is null, or -1. */
+export function startOfPlainAfter(bytes: Buffer, from: number): number {
+  return startsWith(bytes, from, beforeNull) ? from + beforeNull.length : -1;
 }
 
 function startsWith(bytes: Buffer, from: number, prefix: Buffer): boolean {

@@ -1,7 +1,7 @@
 import type { Segment } from "../batch/fold.ts";
 import { fixedColumns, type ShapePlan } from "../catalog/shape-plan.ts";
 import { CopyData } from "../decode/copy-data.ts";
-import { textPlace } from "../decode/kernel.ts";
+import { textPlace } from "../decode/kernel/memory.ts";
 import { TextArrays } from "../decode/text-arrays.ts";
 import { textList } from "./binary-arrays.ts";
 import { copyStep, type CopyTrials } from "./copy-inserts.ts";

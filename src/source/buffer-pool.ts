@@ -1,4 +1,4 @@
-import { placeOf, takePlace } from "../decode/kernel.ts";
+import { placeOf, takePlace } from "../decode/kernel/memory.ts";
 
 /** Larger ones are not kept: a reply of large rows must not make buffers large for ever. */
 const largest = 4 * 2 ** 20;

@@ -101,7 +101,7 @@ export class ReplyChannel implements Receiver {
     this.scanner = undefined;
     this.settle = undefined;
     this.lastSize = scanner.size;
-    this.tokens = scanner.tokens;
+    if (scanner.ownsTokens) this.tokens = scanner.tokens;
     settle.resolve(scanner);
   }
 

@@ -1,3 +1,11 @@
+import {
+  numbersOfUsualEntry,
+  placeEntries,
+  scan,
+  scanReply,
+  tokensBeside,
+} from "../decode/kernel/replies.ts";
+
 /** Kinds of tokens; what `first` and `second` are stands beside each. */
 export const replyKind = {
   /** `first`…`second` is its place in the bytes. */
@@ -28,8 +36,13 @@ export class ReplyScanner {
   private at = 0;
   /** Elements that are still to come. */
   private missing: number;
+  /** Buffer and tokens are in the kernel's memory, which then takes in what is usual. */
+  private placed: boolean;
 
-  /** Buffer and tokens are written to, and replaced by larger ones when they are too small. */
+  /**
+   * Buffer and tokens are written to, and replaced by larger ones when they are too small. A buffer of the kernel's memory has room for tokens
+   * beside it, which is used instead.
+   */
   constructor(
     replies: number,
     buffer: Buffer = Buffer.allocUnsafeSlow(firstSize),
@@ -37,7 +50,14 @@ export class ReplyScanner {
   ) {
     this.missing = replies;
     this.buffer = buffer;
-    this.tokens = tokens;
+    const beside = tokensBeside(buffer);
+    this.placed = beside !== undefined;
+    this.tokens = beside ?? tokens;
+  }
+
+  /** Its tokens can be given to another scanner once nobody reads them any more. */
+  get ownsTokens(): boolean {
+    return !this.placed;
   }
 
   get bytes(): Buffer {
@@ -60,8 +80,19 @@ export class ReplyScanner {
   /** As `push`, for so many bytes at the beginning of the room. */
   filled(bytes: number): boolean {
     this.length += bytes;
-    while (this.missing > 0 && this.at < this.length && this.scanElement());
+    while (this.missing > 0 && this.at < this.length) {
+      if (this.placed) this.scanUsual();
+      if (this.missing === 0 || !this.scanElement()) break;
+    }
     return this.missing === 0;
+  }
+
+  private scanUsual(): void {
+    const { buffer, at, length, missing, tokens, tokenCount } = this;
+    scanReply({ buffer, from: at, end: length, missing, tokens, known: tokenCount });
+    this.at = scan.at;
+    this.tokenCount = scan.known;
+    this.missing = scan.missing;
   }
 
   /** Bytes used, as a hint for the next. */
@@ -75,6 +106,9 @@ export class ReplyScanner {
     const larger = Buffer.allocUnsafeSlow(Math.max(needed, this.buffer.length * 2));
     this.buffer.copy(larger, 0, 0, this.length);
     this.buffer = larger;
+    // The place is somebody else's as soon as nobody holds its buffer.
+    if (this.placed) this.tokens = this.tokens.slice();
+    this.placed = false;
   }
 
   /** False when the element has not wholly arrived. */
@@ -112,6 +146,7 @@ export class ReplyScanner {
       tokens = new Float64Array(tokens.length * 2);
       tokens.set(this.tokens);
       this.tokens = tokens;
+      this.placed = false;
     }
     tokens[at] = kind;
     tokens[at + 1] = first;
@@ -185,6 +220,13 @@ export class ReplyCursor {
 
   integer(): number {
     return this.number(replyKind.integer);
+  }
+
+  /** Passes over so many entries if all are usual ones, and says where they stand: see `placeEntries`. */
+  usualEntries(count: number): Int32Array | undefined {
+    const places = placeEntries(this.bytes, this.tokens, this.at, count);
+    if (places !== undefined) this.at += count * numbersOfUsualEntry;
+    return places;
   }
 
   bulk(): void {

@@ -3,7 +3,7 @@ import { Catalog } from "../../src/catalog/catalog.ts";
 import { copyBinary } from "../../src/decode/copy-binary.ts";
 import { CopyData } from "../../src/decode/copy-data.ts";
 import { copyRow } from "../../src/decode/copy-text.ts";
-import { textPlace } from "../../src/decode/kernel.ts";
+import { textPlace } from "../../src/decode/kernel/memory.ts";
 import { spanOf, type Span } from "../../src/decode/span.ts";
 import { TextArrays } from "../../src/decode/text-arrays.ts";
 import { openPool } from "../../src/sink/connect.ts";

@@ -1,5 +1,5 @@
 import { CopyData } from "../../src/decode/copy-data.ts";
-import { takePlace, textPlace } from "../../src/decode/kernel.ts";
+import { takePlace, textPlace } from "../../src/decode/kernel/memory.ts";
 
 let place: Buffer | undefined;
 

@@ -1,4 +1,4 @@
-import type { BinaryForm } from "../kernel.ts";
+import type { BinaryForm } from "../kernel/copy.ts";
 import type { ColumnType } from "./value-codec.ts";
 
 /*

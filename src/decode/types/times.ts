@@ -1,5 +1,5 @@
 import type { CopyForm } from "../copy-text.ts";
-import type { BinaryForm } from "../kernel.ts";
+import type { BinaryForm } from "../kernel/copy.ts";
 import { dateBinary, momentBinary, timeBinary, zonedMomentBinary } from "./binary-forms.ts";
 import { dateForm, momentForm, timeForm, zonedMomentForm } from "./copy-forms.ts";
 import { asSent, exactly, modifiersOf, sameModified } from "./exact.ts";

@@ -1,5 +1,5 @@
 import type { CopyForm } from "../copy-text.ts";
-import type { BinaryForm } from "../kernel.ts";
+import type { BinaryForm } from "../kernel/copy.ts";
 import { arrayCodec } from "./arrays.ts";
 import { binaryCodecs, bitCodec } from "./binary.ts";
 import { asSent } from "./exact.ts";

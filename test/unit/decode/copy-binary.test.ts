@@ -2,7 +2,7 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { binaryPlan, copyBinary } from "../../../src/decode/copy-binary.ts";
 import { CopyData } from "../../../src/decode/copy-data.ts";
-import type { BinaryForm } from "../../../src/decode/kernel.ts";
+import type { BinaryForm } from "../../../src/decode/kernel/copy.ts";
 import { gapsOf } from "../../../src/decode/member-gaps.ts";
 import {
   bytesBinary,

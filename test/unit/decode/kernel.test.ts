@@ -1,17 +1,9 @@
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
 import { describe, expect, it } from "vitest";
-import {
-  addressOf,
-  aroundProgram,
-  copyValues,
-  passTexts,
-  standsAround,
-  takePlace,
-  textPlace,
-  textsProgram,
-  valuesProgram,
-} from "../../../src/decode/kernel.ts";
+import { copyValues, valuesProgram } from "../../../src/decode/kernel/copy.ts";
+import { addressOf, takePlace, textPlace } from "../../../src/decode/kernel/memory.ts";
+import { aroundProgram, passTexts, standsAround, textsProgram } from "../../../src/decode/kernel/patterns.ts";
 import { BufferPool } from "../../../src/source/buffer-pool.ts";
 
 function placed(text: string): { readonly bytes: Buffer; readonly address: number } {

@@ -1,5 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
+import { BufferPool } from "../../../src/source/buffer-pool.ts";
 import { command } from "../../../src/source/reply-channel.ts";
 import { ReplyCursor, ReplyScanner } from "../../../src/source/reply-scanner.ts";
 
@@ -51,7 +52,12 @@ function feed(scanner: ReplyScanner, bytes: Buffer, isDirect: boolean): boolean 
   return isDone;
 }
 
-describe("ReplyScanner", () => {
+const pool = new BufferPool(1);
+
+describe.each([
+  ["in other memory", () => Buffer.alloc(0)],
+  ["in the kernel's memory", () => pool.take(1)],
+])("ReplyScanner %s", (_, memory) => {
   it("gives the same replies however their bytes are cut, and is done with the last byte and not before", () => {
     fc.assert(
       fc.property(
@@ -60,16 +66,18 @@ describe("ReplyScanner", () => {
         fc.boolean(),
         (replies, cuts, isDirect) => {
           const bytes = Buffer.from(replies.map(encode).join(""));
-          const scanner = new ReplyScanner(replies.length, Buffer.alloc(0));
+          const place = memory();
+          const scanner = new ReplyScanner(replies.length, place);
           const places = [...new Set(cuts.map((cut) => cut % bytes.length))].sort((a, b) => a - b);
           let from = 0;
-          for (const place of [...places, bytes.length]) {
-            const done = feed(scanner, bytes.subarray(from, place), isDirect);
-            expect(done).toBe(place === bytes.length);
-            from = place;
+          for (const to of [...places, bytes.length]) {
+            const done = feed(scanner, bytes.subarray(from, to), isDirect);
+            expect(done).toBe(to === bytes.length);
+            from = to;
           }
           const cursor = new ReplyCursor(scanner);
           expect(replies.map((each) => readBack(cursor, each))).toEqual(replies);
+          pool.giveBack(place);
         },
       ),
       { numRuns: 500 },
@@ -77,21 +85,31 @@ describe("ReplyScanner", () => {
   });
 
   it("holds a reply larger than its first buffer", () => {
-    const value = "x".repeat(300_000);
-    const scanner = new ReplyScanner(1, Buffer.alloc(0));
-    const bytes = Buffer.from(encode([value, "end"]));
-    for (let at = 0; at < bytes.length; at += 7_000) scanner.push(bytes.subarray(at, at + 7_000));
+    const values = ["a", "x".repeat(5_000_000), "end"];
+    const scanner = new ReplyScanner(1, memory());
+    const bytes = Buffer.from(encode(values));
+    for (let at = 0; at < bytes.length; at += 70_000) scanner.push(bytes.subarray(at, at + 70_000));
     const cursor = new ReplyCursor(scanner);
-    expect(cursor.array()).toBe(2);
-    expect([cursor.text(), cursor.text()]).toEqual([value, "end"]);
+    expect(cursor.array()).toBe(3);
+    expect(values.map(() => cursor.text())).toEqual(values);
+  });
+
+  it("holds more elements than it had room for", () => {
+    const values = Array.from({ length: 60_000 }, (_each, index) => index);
+    const scanner = new ReplyScanner(1, memory());
+    const bytes = Buffer.from(encode(values));
+    for (let at = 0; at < bytes.length; at += 70_000) scanner.push(bytes.subarray(at, at + 70_000));
+    const cursor = new ReplyCursor(scanner);
+    expect(cursor.array()).toBe(values.length);
+    expect(values.map(() => cursor.integer())).toEqual(values);
   });
 
   it("refuses what is no reply of Redis", () => {
-    expect(() => new ReplyScanner(1).push(Buffer.from("HTTP/1.1 400\r\n"))).toThrow(TypeError);
+    expect(() => new ReplyScanner(1, memory()).push(Buffer.from("HTTP/1.1 400\r\n"))).toThrow(TypeError);
   });
 
   it("refuses to read a reply as what it is not", () => {
-    const scanner = new ReplyScanner(1);
+    const scanner = new ReplyScanner(1, memory());
     scanner.push(Buffer.from(":1\r\n"));
     expect(() => new ReplyCursor(scanner).bulk()).toThrow(TypeError);
   });
