@@ -36,7 +36,7 @@ let out: usize = 0;
  * the bytes of the name before it, its form and the form's argument. Returns the address behind the row. Writes up to sixteen bytes more. The limit is
  * the end of the image, whose brace stands behind the last value.
  */
-export function binaryRow(from: usize, limit: usize, program: usize, to: usize, position: f64): usize {
+export function binaryRow(from: usize, limit: usize, program: usize, to: usize, position: i64): usize {
   let at = from;
   let step = program + 8;
   store<u16>(to, load<u16>(program));
@@ -64,7 +64,7 @@ export function binaryRow(from: usize, limit: usize, program: usize, to: usize, 
   }
   store<u32>(out, 0x08000000);
   out += 4;
-  writeInt64(<i64>position);
+  writeInt64(position);
   return out;
 }
 

@@ -1,9 +1,11 @@
-import { hashOf, KeyIndex } from "./key-index.ts";
+import { hashOf, KeyIndex, type Upserts } from "./key-index.ts";
 import type { Work } from "./work.ts";
 
 /** Work that may be written in any order, since it has one change for each key; deletes go first. */
 export interface Segment {
   readonly work: readonly Work[];
+  /** Set where all of it are upserts by one plan, which need not be looked at one by one then. */
+  readonly upserts?: Upserts | undefined;
 }
 
 export interface Folded {
@@ -96,7 +98,7 @@ class Layers {
 
   build(): Segment[] {
     const { appended } = this;
-    const [first, ...others] = this.layers.map(({ works }) => ({ work: works }));
+    const [first, ...others] = this.layers.map(({ works, upserts }) => ({ work: works, upserts }));
     if (appended.length === 0) return first === undefined ? [] : [first, ...others];
     return [{ work: (first?.work ?? []).concat(appended) }, ...others];
   }

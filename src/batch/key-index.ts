@@ -1,7 +1,15 @@
 import { hashKey } from "../change/key-hash.ts";
+import type { ShapePlan } from "../catalog/shape-plan.ts";
 import type { Work } from "./work.ts";
 
 const fewestSlots = 64;
+
+/** What upserts have in common that are all there is. */
+export interface Upserts {
+  readonly plan: ShapePlan;
+  /** All of them are. */
+  readonly isNew: boolean;
+}
 
 /**
  * The work of each key. Keys are compared as the bytes that were read, so that a batch of new rows is folded without a string for
@@ -11,8 +19,16 @@ export class KeyIndex {
   /** One of each key, in the order in which the keys came. */
   readonly works: Work[] = [];
   private readonly hashes: number[] = [];
+  private plan: ShapePlan | undefined;
+  private isMixed = false;
+  private isNew = true;
   /** Place in `works` and one more; 0 is free. A key's slot is the first free one from its hash on. */
   private slots = new Int32Array(fewestSlots);
+
+  get upserts(): Upserts | undefined {
+    const { plan, isMixed, isNew } = this;
+    return plan === undefined || isMixed ? undefined : { plan, isNew };
+  }
 
   /** `hash`: see `hashOf`. */
   find(work: Work, hash: number): Work | undefined {
@@ -22,6 +38,9 @@ export class KeyIndex {
 
   /** In place of the one with the same key, if there is one. */
   put(work: Work, hash: number): void {
+    this.plan ??= work.plan;
+    if (work.kind !== "upsert" || work.plan !== this.plan) this.isMixed = true;
+    if (!work.isNew) this.isNew = false;
     const slot = this.slotOf(work, hash);
     const place = this.slots[slot] ?? 0;
     if (place > 0) {

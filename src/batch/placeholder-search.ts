@@ -9,17 +9,15 @@ interface Placeholders {
  * have none: looking into each image by itself costs ten times as much.
  */
 export class PlaceholderSearch {
-  /** Undefined: they are not of one read. */
-  private readonly read: Buffer | undefined;
+  private readonly changes: readonly Change[];
+  /** Of which all are; undefined: they are not of one read. */
+  private read: { readonly bytes: Buffer | undefined } | undefined;
   private readonly answers = new Map<Placeholders, boolean>();
   private readonly found = new Map<string, boolean>();
 
   /** Of one read, in its order. */
   constructor(changes: readonly Change[]) {
-    const [first, last] = [changes.find(hasImage), changes.findLast(hasImage)];
-    const isOne = changes.every(({ bytes }) => bytes === changes[0]?.bytes);
-    if (first === undefined || last === undefined) this.read = nothing;
-    else this.read = isOne ? first.bytes.subarray(first.imageStart, last.imageEnd) : undefined;
+    this.changes = changes;
   }
 
   /** False: no image has one of the plan's placeholders. */
@@ -31,13 +29,21 @@ export class PlaceholderSearch {
   }
 
   private has(placeholder: Buffer): boolean {
-    if (this.read === undefined) return true;
+    const { bytes } = (this.read ??= { bytes: readOf(this.changes) });
+    if (bytes === undefined) return true;
     const text = placeholder.toString("latin1");
     let found = this.found.get(text);
     // Without its first byte: that is a quote or a bracket, and the search would stop at each of them.
-    if (found === undefined) this.found.set(text, (found = this.read.includes(placeholder.subarray(1))));
+    if (found === undefined) this.found.set(text, (found = bytes.includes(placeholder.subarray(1))));
     return found;
   }
+}
+
+function readOf(changes: readonly Change[]): Buffer | undefined {
+  const [first, last] = [changes.find(hasImage), changes.findLast(hasImage)];
+  if (first === undefined || last === undefined) return nothing;
+  const isOne = changes.every(({ bytes }) => bytes === changes[0]?.bytes);
+  return isOne ? first.bytes.subarray(first.imageStart, last.imageEnd) : undefined;
 }
 
 const nothing = Buffer.alloc(0);

@@ -51,9 +51,9 @@ function appendRow({ bytes, start, end }: Span, plan: BinaryPlan, position: bigi
   // No value but those becomes longer than its JSON.
   to.reserve(end - start + plan.members * longestValue + longestPosition + kernelStride);
   const address = addressOf(bytes);
-  if (address < 0 || to.address < 0 || position > Number.MAX_SAFE_INTEGER) return false;
+  if (address < 0 || to.address < 0) return false;
   const at = to.address + to.length;
-  const behind = writeBinaryRow(address, { from: start, limit: end }, plan.program, Number(position), at);
+  const behind = writeBinaryRow(address, { from: start, limit: end }, plan.program, position, at);
   if (behind < 0) return false;
   to.length += behind - at;
   return true;

@@ -6,6 +6,7 @@ import {
   type Operation,
   type TableName,
 } from "../change/change.ts";
+import { countByTable, type TableChanges } from "../change/count-changes.ts";
 import type { LogOrder } from "./log-order.ts";
 import { SluiceError } from "../errors/sluice-error.ts";
 import type { SkipReason } from "../observe/progress.ts";
@@ -23,6 +24,8 @@ import { scanUsualEnvelope } from "./usual-envelope.ts";
 export interface DecodedChunk {
   readonly entries: Entries;
   readonly changes: readonly Change[];
+  /** How many changes there are of each table: counted while they are in the processor's cache. */
+  readonly tables: readonly TableChanges[];
   readonly skips: readonly Skip[];
   /** Why the entry at `entries.length` was not decoded; the entries before it are good. */
   readonly failure: SluiceError | undefined;
@@ -87,9 +90,10 @@ export class Decoder {
       }
     } catch (error) {
       const place = { stream: this.options.stream, entryId: entries.idOf(index) };
-      return { entries: entries.slice(0, index), changes, skips, failure: asFailure(error).at(place) };
+      const failure = asFailure(error).at(place);
+      return { entries: entries.slice(0, index), changes, tables: countByTable(changes), skips, failure };
     }
-    return { entries, changes, skips, failure: undefined };
+    return { entries, changes, tables: countByTable(changes), skips, failure: undefined };
   }
 
   /** The entry of that number among those that were read by their form. */

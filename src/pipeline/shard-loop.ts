@@ -1,4 +1,3 @@
-import { countByTable } from "../change/count-changes.ts";
 import { Chunk } from "../decode/chunk.ts";
 import type { DecodedChunk, Decoder } from "../decode/decode-chunk.ts";
 import type { Entries } from "../decode/entries.ts";
@@ -66,6 +65,6 @@ async function read(loop: ShardLoop, options: { readonly wait: boolean }): Promi
 
 function decode({ decoder, progress }: ShardLoop, entries: Entries): DecodedChunk {
   const chunk = decoder.decode(entries);
-  if (chunk.changes.length > 0) progress.changesDecoded(countByTable(chunk.changes));
+  if (chunk.changes.length > 0) progress.changesDecoded(chunk.tables);
   return chunk;
 }

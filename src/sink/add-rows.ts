@@ -36,7 +36,11 @@ export interface AddedRows {
 /** Whether no answer decides what comes next, so that all can be sent at once. */
 export function isSendable(segments: readonly Segment[]): boolean {
   let known: ShapePlan | undefined;
-  for (const { work } of segments) {
+  for (const { work, upserts } of segments) {
+    if (upserts !== undefined) {
+      if (fixedColumns(upserts.plan).length > 0) return false;
+      continue;
+    }
     for (const { kind, plan } of work) {
       if (kind === "append" || kind === "delete") continue;
       if (kind !== "upsert") return false;
@@ -52,7 +56,11 @@ export function isSendable(segments: readonly Segment[]): boolean {
 export function upsertedTables(segments: readonly Segment[]): ReadonlySet<string> {
   const plans = new Set<ShapePlan>();
   let last: ShapePlan | undefined;
-  for (const { work } of segments) {
+  for (const { work, upserts } of segments) {
+    if (upserts !== undefined) {
+      plans.add(upserts.plan);
+      continue;
+    }
     for (const { kind, plan } of work) {
       if (plan === last || (kind !== "upsert" && kind !== "append")) continue;
       plans.add((last = plan));
@@ -115,16 +123,17 @@ class Adding {
 
   /** New rows by COPY where that can be, the others by a statement. */
   private addUpserts(group: Group): void {
-    const { plan, work, kind } = group;
+    const { plan, work, kind, isNew } = group;
     const table = plan.table.name.id;
-    const fresh = kind === "append" ? work : work.filter(({ isNew }) => isNew);
-    const format = this.looksUp(group) ? undefined : this.options.trials.write(plan, fresh, copyData);
+    const fresh = kind === "append" || isNew ? work : work.filter((each) => each.isNew);
+    const oldest = oldestOf(work);
+    const format = this.looksUp(table, oldest) ? undefined : this.options.trials.write(plan, fresh, copyData);
     if (format !== undefined) {
       this.copied.add(table);
-      this.above.push({ table, oldest: oldestOf(fresh), isNew: true });
+      this.above.push({ table, oldest: fresh === work ? oldest : oldestOf(fresh), isNew: true });
       this.addGuarded(fresh.length, this.sequence.add(copyStep(plan, format, copyData)));
       if (fresh.length < work.length)
-        this.addStatement({ ...group, work: work.filter(({ isNew }) => !isNew) });
+        this.addStatement({ ...group, work: work.filter((each) => !each.isNew) });
     } else this.addStatement(group);
   }
 
@@ -133,9 +142,10 @@ class Adding {
     this.written.push(step);
   }
 
-  private looksUp({ plan, work }: Group): boolean {
-    const newest = this.options.horizon.known(plan.table.name.id);
-    return this.options.looking || newest === undefined || oldestOf(work) <= newest;
+  /** Whether a tombstone of the table may be above the oldest of its changes. */
+  private looksUp(table: string, oldest: bigint): boolean {
+    const newest = this.options.horizon.known(table);
+    return this.options.looking || newest === undefined || oldest <= newest;
   }
 
   private addStatement(group: Group): void {
@@ -147,9 +157,10 @@ class Adding {
       return;
     }
     sortByKey(work);
-    if (this.looksUp(group)) this.addUndeleted(group);
+    const oldest = oldestOf(work);
+    if (this.looksUp(table, oldest)) this.addUndeleted(group);
     else {
-      this.above.push({ table, oldest: oldestOf(work), isNew: false });
+      this.above.push({ table, oldest, isNew: false });
       const { values, inArrays } = imagesOf(group);
       const text = inArrays
         ? sqlOf(plan, "upsert above arrays", () => upsertAboveArraysSql(plan))

@@ -4,7 +4,7 @@ import { PlaceholderSearch } from "../batch/placeholder-search.ts";
 import { workOf, type Work } from "../batch/work.ts";
 import type { Catalog } from "../catalog/catalog.ts";
 import type { Change } from "../change/change.ts";
-import { countByTable } from "../change/count-changes.ts";
+import { countByTable, type TableChanges } from "../change/count-changes.ts";
 import type { Chunk } from "../decode/chunk.ts";
 import type { DecodedChunk } from "../decode/decode-chunk.ts";
 import type { Entries } from "../decode/entries.ts";
@@ -157,7 +157,10 @@ export class Applier {
     progress.batchApplied({
       ...{ stream: lease.stream, entries: to - from, bytes, seconds },
       committedAtMs: done.committedAtMs === 0 ? undefined : done.committedAtMs,
-      tables: countByTable(changes).map((each) => ({ ...each, folded: folded.folded.get(each.table) ?? 0 })),
+      tables: tablesOf(chunk.decoded, changes).map((each) => ({
+        ...each,
+        folded: folded.folded.get(each.table) ?? 0,
+      })),
       skipped: countSkips(chunk.decoded, range, stale),
     });
   }
@@ -205,6 +208,10 @@ function isPlain(
 function changesOf({ changes, entries }: DecodedChunk, { from, to }: Range): readonly Change[] {
   if (from === 0 && to === entries.length) return changes;
   return changes.filter(({ entryIndex }) => entryIndex >= from && entryIndex < to);
+}
+
+function tablesOf(decoded: DecodedChunk, changes: readonly Change[]): readonly TableChanges[] {
+  return changes === decoded.changes ? decoded.tables : countByTable(changes);
 }
 
 function countSkips(

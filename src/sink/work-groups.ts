@@ -7,6 +7,8 @@ export interface Group {
   readonly kind: WorkKind | "moved-delete";
   readonly plan: ShapePlan;
   readonly work: Work[];
+  /** All of it is: see `Work.isNew`. */
+  readonly isNew?: boolean;
 }
 
 /** Deletes go first: a key change's delete saves the row for its insert. */
@@ -32,6 +34,8 @@ export function oldestOf(work: readonly Work[]): bigint {
 
 /** By table name and then kind, so that parallel shards lock tables and keys in one order. */
 export function groups(segment: Segment): Group[] {
+  const { work, upserts } = segment;
+  if (upserts !== undefined) return [{ ...upserts, kind: "upsert", work: work.slice() }];
   const found = new Map<ShapePlan, Map<Group["kind"], Group>>();
   for (const work of segment.work) {
     const kind = work.kind === "delete" && work.change.newKey !== undefined ? "moved-delete" : work.kind;

@@ -43,14 +43,14 @@ export function valuesProgram(
 }
 
 /**
- * The address behind a row of COPY's binary format, whose position is a safe integer, or -1; `toAddress` is where it goes. Looks at nothing from
+ * The address behind a row of COPY's binary format, or -1; `toAddress` is where it goes. Looks at nothing from
  * `limit` on, as `copyValues`.
  */
 export function writeBinaryRow(
   address: number,
   { from, limit }: { readonly from: number; readonly limit: number },
   program: Program,
-  position: number,
+  position: bigint,
   toAddress: number,
 ): number {
   const end = (kernel as Kernel).binaryRow(

@@ -6,7 +6,7 @@ export interface Kernel {
   standsAround(from: number, program: number): number;
   copyValues(from: number, limit: number, program: number, to: number): number;
   writtenEnd(): number;
-  binaryRow(from: number, limit: number, program: number, to: number, position: number): number;
+  binaryRow(from: number, limit: number, program: number, to: number, position: bigint): number;
   scanReply(from: number, end: number, base: number, expected: number, tokens: number, room: number): number;
   scannedElements(): number;
   missingElements(): number;
