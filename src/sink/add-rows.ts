@@ -1,10 +1,11 @@
 import type { Segment } from "../batch/fold.ts";
+import type { Work } from "../batch/work.ts";
 import { fixedColumns, type ShapePlan } from "../catalog/shape-plan.ts";
 import { CopyData } from "../decode/copy-data.ts";
 import { textPlace } from "../decode/kernel/memory.ts";
 import { TextArrays } from "../decode/text-arrays.ts";
 import { textList } from "./binary-arrays.ts";
-import { copyStep, type CopyTrials } from "./copy-inserts.ts";
+import { copyStep, rowsOfCopy, writeCopy, type CopyTrials } from "./copy-inserts.ts";
 import { sortByKey } from "./key-order.ts";
 import type { Parameter } from "./message-writer.ts";
 import {
@@ -127,14 +128,26 @@ class Adding {
     const table = plan.table.name.id;
     const fresh = kind === "append" || isNew ? work : work.filter((each) => each.isNew);
     const oldest = oldestOf(work);
-    const format = this.looksUp(table, oldest) ? undefined : this.options.trials.write(plan, fresh, copyData);
-    if (format !== undefined) {
-      this.copied.add(table);
+    if (this.looksUp(table, oldest) || !this.options.trials.takes(plan, fresh.length)) {
+      this.addStatement(group);
+      return;
+    }
+    const others = fresh === work ? [] : work.filter((each) => !each.isNew);
+    const most = rowsOfCopy(plan);
+    for (let from = 0; from < fresh.length; from += most)
+      others.push(...this.copyRows(plan, fresh.slice(from, from + most)));
+    if (others.length < work.length)
       this.above.push({ table, oldest: fresh === work ? oldest : oldestOf(fresh), isNew: true });
-      this.addGuarded(fresh.length, this.sequence.add(copyStep(plan, format, copyData)));
-      if (fresh.length < work.length)
-        this.addStatement({ ...group, work: work.filter((each) => !each.isNew) });
-    } else this.addStatement(group);
+    if (others.length > 0) this.addStatement({ ...group, work: others });
+  }
+
+  /** Returns those that do not go in by COPY: none of them or all. */
+  private copyRows(plan: ShapePlan, rows: readonly Work[]): readonly Work[] {
+    const format = writeCopy(plan, rows, copyData);
+    if (format === undefined) return rows;
+    this.copied.add(plan.table.name.id);
+    this.addGuarded(rows.length, this.sequence.add(copyStep(plan, format, copyData)));
+    return [];
   }
 
   private addGuarded(changes: number, step: number): void {

@@ -176,7 +176,7 @@ it("new rows come in by COPY, others by a statement; sent again they change noth
   expect(member.seen.codes).toEqual([]);
 });
 
-it("a value that only text knows makes its batch go in as text", async () => {
+it("rows in which only text knows a value go in as text", async () => {
   await using scene = await createScene();
   await scene.db.query(watchedTable);
   await scene.db.query(
