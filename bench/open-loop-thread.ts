@@ -9,9 +9,14 @@ import { insertLoad } from "./loads/insert.ts";
 import { idOf } from "./loads/load.ts";
 import { nowMs, type OpenLoop, type Sent } from "./open-loop.ts";
 
-/** What is due in each millisecond, ready to be written. */
+/** What is due in each millisecond, ready to be written. As bytes at once: all of it as strings would fill the heap. */
 function makeBursts({ streams, entriesPerSecond, entries }: OpenLoop): Buffer[] {
-  const bursts: string[][] = [];
+  const bursts: Buffer[] = [];
+  let burst: string[] = [];
+  const end = (): void => {
+    bursts.push(Buffer.from(burst.join("")));
+    burst = [];
+  };
   for (const change of insertLoad(entries).changes()) {
     const id = idOf(change.row);
     const position = {
@@ -21,9 +26,11 @@ function makeBursts({ streams, entriesPerSecond, entries }: OpenLoop): Buffer[] 
       committedAtMs: Date.now(),
     };
     const dueMs = Math.floor(((id - 1) * 1000) / entriesPerSecond);
-    (bursts[dueMs] ??= []).push(appendCommand(streamOf(streams, id), id, envelopeOf(change, position)));
+    while (bursts.length < dueMs) end();
+    burst.push(appendCommand(streamOf(streams, id), id, envelopeOf(change, position)));
   }
-  return Array.from(bursts, (burst) => Buffer.from((burst ?? []).join("")));
+  end();
+  return bursts;
 }
 
 /** Writes every burst at its time, or as soon as it can. Returns when the first was due. */
