@@ -15,10 +15,9 @@ type PlannedChange = Pick<Change, "form" | "key" | "image">;
  */
 export class Catalog {
   private readonly pool: pg.Pool;
-  private readonly tables = new Map<
-    string,
-    { readonly table: ReadTable; readonly plans: Map<string, ShapePlan> }
-  >();
+  private readonly tables = new Map<string, KnownTable>();
+  /** Those that are being read: shards that ask for a table at the same moment get the same one, and so the same plans. */
+  private readonly reading = new Map<string, Promise<KnownTable>>();
 
   /** The plans of changes that were met, found at once. */
   private met = new WeakMap<ChangeForm, ShapePlan>();
@@ -44,6 +43,7 @@ export class Catalog {
   forget(): void {
     this.met = new WeakMap();
     this.tables.clear();
+    this.reading.clear();
   }
 
   /** Forgets the tables that were changed since they were read. */
@@ -64,28 +64,45 @@ export class Catalog {
   }
 
   private async makePlan(change: PlannedChange): Promise<ShapePlan> {
-    const entry = await this.table(change.form.table);
+    const { table, plans } = await this.table(change.form.table);
+    // Another shard may have been the first.
+    const made = plans.get(planKeyOf(change.form));
+    if (made !== undefined) return made;
     const keyNames = change.key === undefined ? undefined : namesOf(Buffer.from(change.key));
-    const plan = makePlan(change, entry.table, keyNames);
-    entry.plans.set(planKeyOf(change.form), plan);
+    const plan = makePlan(change, table, keyNames);
+    plans.set(planKeyOf(change.form), plan);
     return plan;
   }
 
-  private async table(
-    name: TableName,
-  ): Promise<{ readonly table: ReadTable; readonly plans: Map<string, ShapePlan> }> {
-    const known = this.tables.get(name.id);
+  private async table(name: TableName): Promise<KnownTable> {
+    const known = this.tables.get(name.id) ?? this.reading.get(name.id);
     if (known !== undefined) return known;
+    const reading = this.read(name);
+    this.reading.set(name.id, reading);
+    try {
+      const table = await reading;
+      // Not if it was forgotten meanwhile.
+      if (this.reading.get(name.id) === reading) this.tables.set(name.id, table);
+      return table;
+    } finally {
+      if (this.reading.get(name.id) === reading) this.reading.delete(name.id);
+    }
+  }
+
+  private async read(name: TableName): Promise<KnownTable> {
     const table = await readTable(this.pool, name);
     if (table === undefined) {
       throw new SluiceError("TABLE_MISSING", `the read database has no table ${name.id}`, {
         place: { table: name.id },
       });
     }
-    const entry = { table, plans: new Map<string, ShapePlan>() };
-    this.tables.set(name.id, entry);
-    return entry;
+    return { table, plans: new Map() };
   }
+}
+
+interface KnownTable {
+  readonly table: ReadTable;
+  readonly plans: Map<string, ShapePlan>;
 }
 
 /** The key's names too: the primary may choose another key for the same columns. */
