@@ -11,7 +11,7 @@ export interface ReadShare {
 const all: ReadShare = { entries: 1, bytes: 1 };
 
 /** So many of a member's shards read whole batches at a time; more of them share as much. Large entries are what takes memory. */
-const whole: ReadShare = { entries: 24, bytes: 16 };
+const whole: ReadShare = { entries: 18, bytes: 16 };
 
 /** What each of a member's shards may read at a time: what they hold together must not follow their number (I9). */
 export function readShare(shards: number): ReadShare {
@@ -28,7 +28,7 @@ export interface ReadLimits {
 
 /**
  * How many entries to ask for, so that a read stays near a number of bytes (I9): Redis counts entries only, and rows may be of
- * any size. It begins small and at most doubles, so a backlog of large rows is met with small reads.
+ * any size. It begins small and at most quadruples, so a backlog of large rows is met with small reads.
  */
 export class ReadSize {
   private readonly limits: ReadLimits;
@@ -62,6 +62,6 @@ export class ReadSize {
     if (entries === 0) return;
     const { maxEntries, targetBytes } = this.limits;
     const fitting = Math.floor((targetBytes * this.share.bytes * entries) / Math.max(bytes, 1));
-    this.entries = Math.max(1, Math.min(fitting, this.entries * 2, maxEntries));
+    this.entries = Math.max(1, Math.min(fitting, this.entries * 4, maxEntries));
   }
 }
