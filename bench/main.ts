@@ -3,7 +3,7 @@ import { measureGrowth } from "./growth.ts";
 import { insertLoad } from "./loads/insert.ts";
 import type { Load } from "./loads/load.ts";
 import { mixedLoad } from "./loads/mixed.ts";
-import { updateLoad } from "./loads/update.ts";
+import { orderedUpdateLoad, updateLoad } from "./loads/update.ts";
 import { wideLoad } from "./loads/wide.ts";
 import { describeMachine } from "./machine.ts";
 import { help, parseOptions, type MeasurementName, type Options } from "./options.ts";
@@ -51,6 +51,11 @@ async function measure(options: Options, results: Results): Promise<void> {
   if (options.peers)
     await onStage(options, async (stage) => {
       results.jdbcSink = await measureJdbcSink(stage);
+    });
+  if (options.peers)
+    await onStage(options, async (stage) => {
+      const load = orderedUpdateLoad(options.rows);
+      results.throughput.push(await measureThroughput(stage, load, { ...options, references: false }));
     });
 }
 

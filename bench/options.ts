@@ -27,7 +27,8 @@ export const help = `Measures sluice beside its references on this machine. Need
   --rows <n>         changes of a load (1000000)
   --rounds <n>       turns of each contender, and of the latency measurement (3)
   --no-references    sluice alone
-  --peers            also Debezium Server's JDBC sink (fetches Debezium once, 0.8 GB)
+  --peers            also Debezium Server's JDBC sink, and updates in the order in which it
+                     gets them (fetches Debezium once, 0.8 GB)
   --full             growth up to 3 million waiting entries and tables of 10 million rows
   --sockets          sluice, COPY, logical replication and the sender of the latency's load reach the servers by
                      Unix-domain sockets instead of TCP; Debezium's programs cannot
