@@ -76,11 +76,14 @@ export class EnvelopeForms {
     const address = entries.addressOf(index);
     if (address < 0 || startOfPlainAfter(entries.buffer, message.valueStart) !== envelope.afterStart) return;
     if (!this.mayLearn()) return;
+    const reads = (programs: readonly Program[]): boolean =>
+      readEnvelopes(address, 1, entries.buffer.byteOffset, programs) === 1;
+    // Where looking was given up it may be of one all the same.
+    if (reads(this.programs)) return;
     this.earn(-price);
     const form = formOf(entries, message, envelope, known);
     // What it cannot read itself would be learned again and again.
-    if (form === undefined || readEnvelopes(address, 1, entries.buffer.byteOffset, [form.program]) === 0)
-      return;
+    if (form === undefined || !reads([form.program])) return;
     if (this.forms.length < mostForms) this.forms.push(form);
     else {
       this.forms[this.oldest] = form;

@@ -132,22 +132,24 @@ class Adding {
       this.addStatement(group);
       return;
     }
-    const others = fresh === work ? [] : work.filter((each) => !each.isNew);
+    let others = fresh === work ? [] : work.filter((each) => !each.isNew);
     const most = rowsOfCopy(plan);
-    for (let from = 0; from < fresh.length; from += most)
-      others.push(...this.copyRows(plan, fresh.slice(from, from + most)));
+    for (let from = 0; from < fresh.length; from += most) {
+      const rows = fresh.slice(from, from + most);
+      if (!this.copyRows(plan, rows)) others = others.concat(rows);
+    }
     if (others.length < work.length)
       this.above.push({ table, oldest: fresh === work ? oldest : oldestOf(fresh), isNew: true });
     if (others.length > 0) this.addStatement({ ...group, work: others });
   }
 
-  /** Returns those that do not go in by COPY: none of them or all. */
-  private copyRows(plan: ShapePlan, rows: readonly Work[]): readonly Work[] {
+  /** False: they go the other way. */
+  private copyRows(plan: ShapePlan, rows: readonly Work[]): boolean {
     const format = writeCopy(plan, rows, copyData);
-    if (format === undefined) return rows;
+    if (format === undefined) return false;
     this.copied.add(plan.table.name.id);
     this.addGuarded(rows.length, this.sequence.add(copyStep(plan, format, copyData)));
-    return [];
+    return true;
   }
 
   private addGuarded(changes: number, step: number): void {

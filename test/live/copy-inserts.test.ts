@@ -176,6 +176,39 @@ it("new rows come in by COPY, others by a statement; sent again they change noth
   expect(member.seen.codes).toEqual([]);
 });
 
+it("shards that ask for a table's plan at the same moment share it", async () => {
+  await using scene = await createScene();
+  await scene.db.query(watchedTable);
+  const catalog = new Catalog(scene.db.pool);
+  const table = readTable("public.big", {});
+  // Each shard's decoder makes forms of its own.
+  const [one, other] = [1, 2].map((position) => change(table, "c", position, { id: 1, n: 1 }));
+  if (one === undefined || other === undefined) expect.fail();
+  const plans = await Promise.all([catalog.plan(one), catalog.plan(other)]);
+  expect(plans[1]).toBe(plans[0]);
+  catalog.forget();
+  expect(await catalog.plan(one)).not.toBe(plans[0]);
+});
+
+it("a COPY in binary form has at most 128 rows", async () => {
+  await using scene = await createScene();
+  await scene.db.query(
+    `CREATE TABLE big (id int PRIMARY KEY, n int, _sluice_lsn bigint); CREATE TABLE copied (rows int, query text);
+     CREATE FUNCTION note() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+       INSERT INTO public.copied SELECT count(*), current_query() FROM added; RETURN NULL; END $$;
+     CREATE TRIGGER note AFTER INSERT ON big REFERENCING NEW TABLE AS added FOR EACH STATEMENT EXECUTE FUNCTION note();
+     ALTER TABLE big ENABLE ALWAYS TRIGGER note`,
+  );
+  await using _member = await scene.startMember();
+  await applied(scene, await append(scene, inserts(1, 10, 100)));
+  await applied(scene, await append(scene, inserts(11, 2_000, 100)));
+  const copies = await scene.db.query<{ rows: number }>(
+    "SELECT rows FROM copied WHERE query LIKE '%FORMAT binary%'",
+  );
+  expect(Math.max(...copies.map(({ rows }) => rows))).toBe(128);
+  expect(await scene.db.query("SELECT count(*)::int AS n FROM big")).toEqual([{ n: 2_000 }]);
+});
+
 it("rows in which only text knows a value go in as text", async () => {
   await using scene = await createScene();
   await scene.db.query(watchedTable);

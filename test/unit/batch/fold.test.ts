@@ -157,6 +157,27 @@ describe("fold", () => {
     );
   });
 
+  it("says of a segment that it is nothing but upserts by one plan, and new ones, only where it is", () => {
+    const cases = fc.tuple(anyCase, fc.array(fc.boolean(), { minLength: 1, maxLength: 5 }));
+    fc.assert(
+      fc.property(cases, ([each, others]) => {
+        const works = batches(each).flat();
+        const mixed = works.map((work, index) =>
+          others[index % others.length] === true ? workOf(work.change, shapes.extended) : work,
+        );
+        for (const { work, upserts } of fold(mixed).segments) {
+          if (upserts === undefined) continue;
+          for (const { kind, plan: own } of work) expect([kind, own]).toEqual(["upsert", upserts.plan]);
+          if (upserts.isNew) expect(work.filter(({ isNew }) => !isNew)).toEqual([]);
+        }
+      }),
+      { numRuns: 1000 },
+    );
+    const inserts = [1, 2, 3].map((id) => workFrom("c", id, id, id, false));
+    expect(fold(inserts).segments).toMatchObject([{ upserts: { plan: shapes.whole, isNew: true } }]);
+    expect(fold([...inserts, u(9)]).segments).toMatchObject([{ upserts: { isNew: false } }]);
+  });
+
   it("keeps one change of each key in a segment", () => {
     fc.assert(
       fc.property(anyCase, (each) => {

@@ -289,6 +289,18 @@ describe("EnvelopeForms", () => {
     expect(forms.read(alike, 0)).toBe(alike.length);
   });
 
+  it("learns no form twice", () => {
+    const forms = new EnvelopeForms();
+    const [often, once] = [usual(1), usual(2, "orders")];
+    const run = Array.from({ length: 60 }, () => often);
+    learn(forms, replied([once]), 0);
+    for (let round = 0; round < 40; round++) {
+      learn(forms, replied([often]), 0);
+      expect(forms.read(replied(run), 0)).toBe(60);
+    }
+    expect(forms.read(replied([once]), 0)).toBe(1);
+  });
+
   it("keeps the newest of more forms than it can look for", () => {
     const forms = new EnvelopeForms();
     const sent = Array.from({ length: 40 }, (_, index) => usual(index + 10, `t${index + 10}`));
