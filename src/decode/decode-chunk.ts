@@ -112,8 +112,9 @@ export class Decoder {
     envelope.committedAtMs = record.committedAtMs;
     envelope.afterStart = record.afterStart;
     envelope.afterEnd = record.afterEnd;
-    const { position, keyHash } = record;
-    return this.changeOf(entries, index, table, { position, keyShape: form.keyShape, keyHash });
+    message.keyShape = form.keyShape;
+    message.keyHash = record.keyHash;
+    return this.changeOf(entries, index, table, record.position);
   }
 
   private decodeEntry(entries: Entries, index: number): Change | SkipReason {
@@ -133,32 +134,31 @@ export class Decoder {
       throw new SluiceError("POSITION_MISSING", "the change has no position", {
         place: { table: table.name.id },
       });
-    const keyShape = this.readKey(buffer);
-    const change = this.changeOf(entries, index, table, { position, keyShape, keyHash: undefined });
+    this.readKey(buffer);
+    const change = this.changeOf(entries, index, table, position);
+    const { keyShape } = message;
     if (isPlainRow(change)) forms.learn(entries, index, message, envelope, { table: table.name, keyShape });
     return change;
   }
 
-  /** The shape of the message's key; 0 where there is none, of which the message then knows too. */
-  private readKey(buffer: Buffer): number {
+  /** Tells the message the shape of its key, or that it has none. */
+  private readKey(buffer: Buffer): void {
     const { message } = this;
+    message.keyHash = undefined;
     if (isSame(buffer, message.keyStart, message.keyEnd, this.nullKey)) {
       message.keyStart = message.keyEnd = -1;
-      return 0;
+      message.keyShape = 0;
+      return;
     }
     keyShapes.scan(buffer, message.keyStart);
     if (keyShapes.end > message.keyEnd) throw notDebezium("the key is not a whole JSON object");
-    return keyShapes.shape;
+    message.keyShape = keyShapes.shape;
   }
 
   /** Of what message and envelope say. */
-  private changeOf(
-    entries: Entries,
-    entryIndex: number,
-    table: DecodedTable,
-    { position: found, keyShape, keyHash }: FoundParts,
-  ): Change {
+  private changeOf(entries: Entries, entryIndex: number, table: DecodedTable, found: bigint): Change {
     const { message, envelope } = this;
+    const { keyShape } = message;
     const { positions, base: baseOf } = this.options;
     const op = operation(envelope);
     const hasKey = message.keyStart >= 0;
@@ -175,7 +175,7 @@ export class Decoder {
       bytes: entries.buffer,
       keyStart: message.keyStart,
       keyEnd: message.keyEnd,
-      keyHash,
+      keyHash: message.keyHash,
       imageStart: hasImage ? envelope.afterStart : -1,
       imageEnd: hasImage ? envelope.afterEnd : -1,
       position,
@@ -208,12 +208,6 @@ export class Decoder {
 const keyShapes = new ShapePatterns();
 const forms = new EnvelopeForms();
 const record = new EnvelopeRecord();
-
-interface FoundParts {
-  readonly position: bigint;
-  readonly keyShape: number;
-  readonly keyHash: number | undefined;
-}
 
 /** A key and an image, and nothing else. */
 function isPlainRow({ hasKey, imageStart, newKey, oldKey }: Change): boolean {

@@ -7,6 +7,10 @@ import { isSame } from "./json-scan.ts";
 export class Message {
   keyStart = 0;
   keyEnd = 0;
+  /** Of the names in the key; 0 where there is none. */
+  keyShape = 0;
+  /** As `hashKey` gives it, where whoever read the key knows it already. */
+  keyHash: number | undefined = undefined;
   valueStart = 0;
   valueEnd = 0;
   /** From the headers of a key change's halves. */

@@ -3,7 +3,7 @@ import { fold, type Folded } from "../batch/fold.ts";
 import { PlaceholderSearch } from "../batch/placeholder-search.ts";
 import { workOf, type Work } from "../batch/work.ts";
 import type { Catalog } from "../catalog/catalog.ts";
-import type { Change } from "../change/change.ts";
+import type { Change, Commit } from "../change/change.ts";
 import { countByTable, type TableChanges } from "../change/count-changes.ts";
 import type { Chunk } from "../decode/chunk.ts";
 import type { DecodedChunk } from "../decode/decode-chunk.ts";
@@ -148,7 +148,7 @@ export class Applier {
         done = batchSummary(changes, to - from);
         const works = await this.works(changes);
         folded = fold(works, this.position);
-        await truncateTables(pool, works);
+        if (works[0]?.kind === "truncate") await truncateTables(pool, works);
         return { move: { lease, from: this.current, to: next, done }, segments: folded.segments };
       },
     });
@@ -169,11 +169,12 @@ export class Applier {
     const { catalog } = this.options;
     const search = new PlaceholderSearch(changes);
     const works: Work[] = [];
-    for (const change of changes) {
-      const plan = catalog.knownPlan(change) ?? (await this.plan(change, changes.length));
-      works.push(workOf(change, plan, search));
+    for (;;) {
+      addKnown(works, changes, catalog, search);
+      const change = changes[works.length];
+      if (change === undefined) return works;
+      works.push(workOf(change, await this.plan(change, changes.length), search));
     }
-    return works;
   }
 
   private async plan(change: Change, batch: number): Promise<Awaited<ReturnType<Catalog["plan"]>>> {
@@ -187,6 +188,22 @@ export class Applier {
 
   private checkpointAt(entries: Entries, from: number, to: number): Checkpoint {
     return { id: entries.idOf(to - 1), entries: this.current.entries + BigInt(to - from) };
+  }
+}
+
+/** Adds the changes' work up to the first whose plan is not known. */
+function addKnown(
+  works: Work[],
+  changes: readonly Change[],
+  catalog: Catalog,
+  search: PlaceholderSearch,
+): void {
+  for (let index = works.length; index < changes.length; index++) {
+    const change = changes[index];
+    if (change === undefined) return;
+    const plan = catalog.knownPlan(change);
+    if (plan === undefined) return;
+    works.push(workOf(change, plan, search));
   }
 }
 
@@ -229,11 +246,14 @@ function countSkips(
 
 function batchSummary(changes: readonly Change[], entries: number): BatchSummary {
   let [position, snapshotPosition, commitLsn, committedAtMs] = [0n, 0n, 0, 0];
-  for (const change of changes) {
-    if (change.position > position) position = change.position;
-    if (change.op === "r" && change.position > snapshotPosition) snapshotPosition = change.position;
-    committedAtMs = Math.max(committedAtMs, change.committedAtMs);
-    commitLsn = Math.max(commitLsn, change.commitLsn);
+  let last: Commit | undefined;
+  for (const { op, position: own, commit } of changes) {
+    if (own > position) position = own;
+    if (op === "r" && own > snapshotPosition) snapshotPosition = own;
+    if (commit === last) continue;
+    last = commit;
+    committedAtMs = Math.max(committedAtMs, commit.atMs);
+    commitLsn = Math.max(commitLsn, commit.lsn);
   }
   return {
     position,
