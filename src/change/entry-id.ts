@@ -11,6 +11,11 @@ export function compareEntryIds(left: string, right: string): number {
   );
 }
 
+/** When the entry was appended, in milliseconds, if Redis chose its id. */
+export function timeOfEntryId(id: string): number {
+  return Number(id.slice(0, dash(id)));
+}
+
 function dash(id: string): number {
   const at = id.indexOf("-");
   if (at <= 0) throw new TypeError(`not an entry id: ${id}`);

@@ -5,6 +5,7 @@ import { workOf, type Work } from "../batch/work.ts";
 import type { Catalog } from "../catalog/catalog.ts";
 import type { Change, Commit } from "../change/change.ts";
 import { countByTable, type TableChanges } from "../change/count-changes.ts";
+import { timeOfEntryId } from "../change/entry-id.ts";
 import type { Chunk } from "../decode/chunk.ts";
 import type { DecodedChunk } from "../decode/decode-chunk.ts";
 import type { Entries } from "../decode/entries.ts";
@@ -137,11 +138,11 @@ export class Applier {
     const { from, to } = range;
     const { entries } = chunk;
     const next = this.checkpointAt(entries, from, to);
-    const bytes = entries.bytesOf(from, to);
+    const [bytes, appendedAtMs] = [entries.bytesOf(from, to), timeOfEntryId(entries.idOf(from))];
     const alone = !fresh || (chunk.isDecoded && changesOf(chunk.decoded, range)[0]?.op === "t");
     let [done, changes, folded] = [nothingDone, noChanges, nothingFolded];
     const { stale, seconds } = await committer.commit({
-      ...{ stream: lease.stream, entries: to - from, bytes, alone, begun: this.begun },
+      ...{ stream: lease.stream, entries: to - from, bytes, appendedAtMs, alone, begun: this.begun },
       prepare: async () => {
         changes = changesOf(chunk.decoded, range);
         if (!isPlain(chunk.decoded, changes, range, alone)) throw new NotPlain();

@@ -8,6 +8,7 @@ import {
   type ShardBatch,
   type TransactionParts,
 } from "./batch-transaction.ts";
+import { CommitQueue, worthOne, type Waiting } from "./commit-queue.ts";
 import { CopyRefused, CopyTrials } from "./copy-inserts.ts";
 import type { ShardStore } from "./shard-store.ts";
 import { DatabaseHorizon, HorizonMoved } from "./tombstone-horizon.ts";
@@ -36,6 +37,8 @@ export interface CommitRequest {
   readonly stream: string;
   readonly entries: number;
   readonly bytes: number;
+  /** When its first entry was appended, in milliseconds. */
+  readonly appendedAtMs: number;
   /** It must not share its transaction: it may fail, or take its time. */
   readonly alone: boolean;
   /** Called when its turn has come. */
@@ -50,12 +53,9 @@ export interface Committed {
   readonly seconds: BatchSeconds;
 }
 
-interface Ticket {
+interface Ticket extends Waiting {
   readonly request: CommitRequest;
-  /** Since when it waits, on the clock of performance.now(). */
-  readonly since: number;
   readonly settle: PromiseWithResolvers<Committed>;
-  readonly alone: boolean;
 }
 
 interface Prepared extends Ticket {
@@ -64,8 +64,6 @@ interface Prepared extends Ticket {
   readonly started: number;
 }
 
-/** From so many entries on a transaction's own cost is small beside its rows'. */
-const worthOne = 256;
 /** How long smaller ones wait for company while another transaction is at work, in milliseconds. */
 const patienceMs = 5;
 
@@ -77,7 +75,7 @@ const patienceMs = 5;
 export class Committer {
   private readonly options: CommitterOptions;
   private readonly parts: TransactionParts;
-  private waiting: Ticket[] = [];
+  private readonly waiting = new CommitQueue<Ticket>();
   private atWork = 0;
   private timer: NodeJS.Timeout | undefined;
   private soon: NodeJS.Immediate | undefined;
@@ -94,7 +92,7 @@ export class Committer {
   commit(request: CommitRequest): Promise<Committed> {
     const settle = Promise.withResolvers<Committed>();
     const alone = request.alone || this.suspects.has(request.stream);
-    this.waiting.push({ request, since: performance.now(), settle, alone });
+    this.waiting.add({ request, since: performance.now(), settle, alone });
     // What the other shards' sockets hold by now is taken in first, so that it can be in the same transaction.
     this.soon ??= setImmediate(() => {
       this.soon = undefined;
@@ -105,40 +103,22 @@ export class Committer {
 
   private next(): void {
     clearTimeout(this.timer);
-    while (this.waiting.length > 0 && this.mayBegin()) void this.serve(this.take());
-    if (this.waiting.length > 0 && this.atWork < this.options.connections)
+    while (this.mayBegin()) void this.serve(this.take());
+    if (this.waiting.first !== undefined && this.atWork < this.options.connections)
       this.timer = setTimeout(() => this.next(), patienceMs);
   }
 
   private mayBegin(): boolean {
     const { waiting, atWork } = this;
-    const [first] = waiting;
+    const { first } = waiting;
     if (first === undefined || atWork === this.options.connections) return false;
     if (atWork === 0 || first.alone || performance.now() - first.since >= patienceMs) return true;
-    return waiting.reduce((sum, { request }) => sum + request.entries, 0) >= worthOne;
+    return waiting.entries >= worthOne;
   }
 
-  /** Those that wait longest and fit into one transaction. */
   private take(): Ticket[] {
-    const [first, ...others] = this.waiting;
-    if (first === undefined) return [];
-    const taken = [first];
-    const left: Ticket[] = [];
-    let { entries, bytes } = first.request;
-    const mostEntries = this.options.mostEntries();
-    for (const ticket of others) {
-      const { request } = ticket;
-      const fits =
-        entries + request.entries <= mostEntries && bytes + request.bytes <= this.options.mostBytes;
-      if (first.alone || ticket.alone || !fits) left.push(ticket);
-      else {
-        taken.push(ticket);
-        entries += request.entries;
-        bytes += request.bytes;
-      }
-    }
-    this.waiting = left;
-    return taken;
+    const { mostEntries, mostBytes } = this.options;
+    return this.waiting.take({ mostEntries: mostEntries(), mostBytes }, performance.now());
   }
 
   private async serve(tickets: readonly Ticket[]): Promise<void> {
@@ -242,7 +222,7 @@ export class Committer {
 
   /** By itself, before all others: what failed may not have been its own doing. */
   private again({ request, since, settle }: Ticket): void {
-    this.waiting.unshift({ request, since, settle, alone: true });
+    this.waiting.addFirst({ request, since, settle, alone: true });
   }
 }
 

@@ -7,7 +7,7 @@ import type { ShardBatch } from "../../../src/sink/batch-transaction.ts";
 const batch = { move: {}, segments: [] } as unknown as ShardBatch;
 
 function requestOf(stream: string): CommitRequest {
-  const entries = { entries: 1, bytes: 1, alone: false };
+  const entries = { entries: 1, bytes: 1, appendedAtMs: 0, alone: false };
   return { stream, ...entries, begun: () => undefined, prepare: () => Promise.resolve(batch) };
 }
 
