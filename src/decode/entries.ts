@@ -11,6 +11,7 @@ export class Entries {
   private readonly spans: Int32Array;
   private readonly starts: Int32Array;
   private allBytes: number | undefined = undefined;
+  private last: string | undefined = undefined;
 
   /**
    * `spans`: start and end in the buffer of each entry's id, and of its fields' names and values, which alternate. `starts`: where
@@ -31,7 +32,8 @@ export class Entries {
   }
 
   get lastId(): string | undefined {
-    return this.length === 0 ? undefined : this.idOf(this.length - 1);
+    if (this.length === 0) return undefined;
+    return (this.last ??= this.idOf(this.length - 1));
   }
 
   /** How many names and values the entry has together. */

@@ -45,16 +45,13 @@ export function buildPipeline(config: Config, parts: PipelineParts): Pipeline {
   const committer = new Committer({
     ...{ pool, shards, connections: config.databaseConnections },
     mostEntries: () => {
-      const batches = batchesOfTransaction(
-        supervisor.streams.length * share().entries,
-        config.databaseConnections,
-      );
+      const batches = batchesOfTransaction(supervisor.shards * share().entries, config.databaseConnections);
       return Math.floor(batches * config.batchEntries);
     },
     mostBytes: config.batchBytes,
   });
   const buffers = new BufferPool(2 * config.databaseConnections);
-  const share = (): ReadShare => readShare(supervisor.streams.length);
+  const share = (): ReadShare => readShare(supervisor.shards);
   const readers = new Map<string, ShardReader>();
   const reading = (stream: string, reader: ShardReader | undefined): void => {
     if (reader === undefined) readers.delete(stream);

@@ -105,6 +105,11 @@ export class Supervisor {
     }
   }
 
+  /** How many streams this member works on. */
+  get shards(): number {
+    return this.owned.size;
+  }
+
   /** Streams that this member works on. */
   get streams(): readonly string[] {
     return [...this.owned.keys()];

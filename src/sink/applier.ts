@@ -188,7 +188,8 @@ export class Applier {
   }
 
   private checkpointAt(entries: Entries, from: number, to: number): Checkpoint {
-    return { id: entries.idOf(to - 1), entries: this.current.entries + BigInt(to - from) };
+    const id = (to === entries.length ? entries.lastId : undefined) ?? entries.idOf(to - 1);
+    return { id, entries: this.current.entries + BigInt(to - from) };
   }
 }
 
