@@ -11,9 +11,9 @@ export function compareEntryIds(left: string, right: string): number {
   );
 }
 
-/** When the entry was appended, in milliseconds, if Redis chose its id. */
-export function timeOfEntryId(id: string): number {
-  return Number(id.slice(0, dash(id)));
+/** Entry ids begin with the milliseconds at which Redis took the entry. */
+export function addedAtMs(entryId: string): number {
+  return Number(entryId.split("-")[0]);
 }
 
 function dash(id: string): number {

@@ -1,5 +1,5 @@
 import type { MaintenanceStore, Prunable } from "../sink/maintenance-store.ts";
-import { addedAtMs } from "../source/ask.ts";
+import { addedAtMs } from "../change/entry-id.ts";
 import type { StreamFacts } from "../source/stream-facts.ts";
 
 /** How much the clocks of Redis and of the read database may differ, and the least age of what is pruned. */

@@ -5,7 +5,7 @@ import { workOf, type Work } from "../batch/work.ts";
 import type { Catalog } from "../catalog/catalog.ts";
 import type { Change, Commit } from "../change/change.ts";
 import { countByTable, type TableChanges } from "../change/count-changes.ts";
-import { timeOfEntryId } from "../change/entry-id.ts";
+import { addedAtMs } from "../change/entry-id.ts";
 import type { Chunk } from "../decode/chunk.ts";
 import type { DecodedChunk } from "../decode/decode-chunk.ts";
 import type { Entries } from "../decode/entries.ts";
@@ -138,7 +138,7 @@ export class Applier {
     const { from, to } = range;
     const { entries } = chunk;
     const next = this.checkpointAt(entries, from, to);
-    const [bytes, appendedAtMs] = [entries.bytesOf(from, to), timeOfEntryId(entries.idOf(from))];
+    const [bytes, appendedAtMs] = [entries.bytesOf(from, to), addedAtMs(entries.idOf(from))];
     const alone = !fresh || (chunk.isDecoded && changesOf(chunk.decoded, range)[0]?.op === "t");
     let [done, changes, folded] = [nothingDone, noChanges, nothingFolded];
     const { stale, seconds } = await committer.commit({

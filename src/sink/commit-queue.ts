@@ -18,19 +18,20 @@ export interface TransactionLimits {
   readonly mostBytes: number;
 }
 
-/** From so many entries on a transaction's own cost is small beside its rows'. */
-export const worthOne = 256;
-/** A batch of a shard that is up to date is not put off for longer, however far behind the others are. */
+/** A batch that has waited for so long is not put off for others that came later, however far behind those are. */
 const longestWaitMs = 500;
+/** A batch that takes no more of a transaction than such a part costs next to nothing. */
+const smallPart = 1 / 16;
 
 /**
  * The batches of a member's shards that wait for a transaction. The one that is furthest behind goes first, by when its entries were appended: shards that lie
- * side by side in time show the primary as it was at one moment, and bring keys that lie side by side in the index. Batches with few
- * entries cost next to nothing and go before others, so that shards that keep up do not wait for those that are behind.
+ * side by side in time show the primary as it was at one moment, and bring keys that lie side by side in the index. Small batches
+ * go before others, so that shards that keep up do not wait for those that are behind.
  */
 export class CommitQueue<Each extends Waiting> {
-  /** In the order in which they came. */
+  /** What was taken before, and then in the order in which they came. */
   private waiting: Each[] = [];
+  private readonly takenBefore = new WeakSet<Each>();
 
   get first(): Each | undefined {
     return this.waiting[0];
@@ -46,14 +47,16 @@ export class CommitQueue<Each extends Waiting> {
 
   /** For what was taken before. */
   addFirst(batch: Each): void {
+    this.takenBefore.add(batch);
     this.waiting.unshift(batch);
   }
 
   /** Those whose turn it is, as far as they fit into one transaction; `now` on the clock of performance.now(). */
-  take({ mostEntries, mostBytes }: TransactionLimits, now: number): Each[] {
+  take(limits: TransactionLimits, now: number): Each[] {
+    const { mostEntries, mostBytes } = limits;
     const taken: Each[] = [];
     let [entries, bytes] = [0, 0];
-    for (const batch of inTurn(this.waiting, now)) {
+    for (const batch of this.inTurn(limits, now)) {
       const { request, alone } = batch;
       const fits = entries + request.entries <= mostEntries && bytes + request.bytes <= mostBytes;
       if (taken.length > 0 && (alone || !fits)) continue;
@@ -66,21 +69,27 @@ export class CommitQueue<Each extends Waiting> {
     this.waiting = this.waiting.filter((batch) => !gone.has(batch));
     return taken;
   }
+
+  private inTurn(limits: TransactionLimits, now: number): Each[] {
+    return this.waiting
+      .map((batch) => ({ batch, rank: this.rankOf(batch, limits, now) }))
+      .sort((left, right) => left.rank - right.rank || appendedBefore(left.batch, right.batch, left.rank))
+      .map(({ batch }) => batch);
+  }
+
+  private rankOf(batch: Each, limits: TransactionLimits, now: number): number {
+    if (this.takenBefore.has(batch) || now - batch.since >= longestWaitMs) return 0;
+    return isSmall(batch, limits) ? 1 : furthestFirst;
+  }
 }
 
-function inTurn<Each extends Waiting>(waiting: readonly Each[], now: number): Each[] {
-  return waiting
-    .map((batch) => ({ batch, rank: rankOf(batch, now) }))
-    .sort((left, right) => left.rank - right.rank || appendedBefore(left.batch, right.batch, left.rank))
-    .map(({ batch }) => batch);
-}
-
-/** Of the first, as of those that are alone, the one that came first; sorting keeps their order. */
-function rankOf({ request, since, alone }: Waiting, now: number): number {
-  if (alone || now - since >= longestWaitMs) return 0;
-  return request.entries < worthOne ? 1 : 2;
-}
+/** The rank within which it is not the order of arrival that counts, which sorting keeps. */
+const furthestFirst = 2;
 
 function appendedBefore(left: Waiting, right: Waiting, rank: number): number {
-  return rank === 0 ? 0 : left.request.appendedAtMs - right.request.appendedAtMs;
+  return rank === furthestFirst ? left.request.appendedAtMs - right.request.appendedAtMs : 0;
+}
+
+function isSmall({ request }: Waiting, { mostEntries, mostBytes }: TransactionLimits): boolean {
+  return request.entries <= mostEntries * smallPart && request.bytes <= mostBytes * smallPart;
 }

@@ -8,7 +8,7 @@ import {
   type ShardBatch,
   type TransactionParts,
 } from "./batch-transaction.ts";
-import { CommitQueue, worthOne, type Waiting } from "./commit-queue.ts";
+import { CommitQueue, type Waiting } from "./commit-queue.ts";
 import { CopyRefused, CopyTrials } from "./copy-inserts.ts";
 import type { ShardStore } from "./shard-store.ts";
 import { DatabaseHorizon, HorizonMoved } from "./tombstone-horizon.ts";
@@ -64,6 +64,8 @@ interface Prepared extends Ticket {
   readonly started: number;
 }
 
+/** From so many entries on a transaction's own cost is small beside its rows'. */
+const worthOne = 256;
 /** How long smaller ones wait for company while another transaction is at work, in milliseconds. */
 const patienceMs = 5;
 

@@ -68,11 +68,6 @@ export function milliseconds(time: unknown): number {
   return seconds * 1000 + Math.floor(micros / 1000);
 }
 
-/** Entry ids begin with the milliseconds at which Redis took the entry. */
-export function addedAtMs(entryId: string): number {
-  return Number(entryId.split("-")[0]);
-}
-
 /** The reply says that there is no such key. */
 export function isMissing(reply: unknown): boolean {
   return reply instanceof Error && reply.message.includes("no such key");

@@ -1,14 +1,5 @@
-import {
-  addedAtMs,
-  ask,
-  idOf,
-  isMissing,
-  listOf,
-  milliseconds,
-  pairs,
-  valueOf,
-  type StreamRedis,
-} from "./ask.ts";
+import { addedAtMs } from "../change/entry-id.ts";
+import { ask, idOf, isMissing, listOf, milliseconds, pairs, valueOf, type StreamRedis } from "./ask.ts";
 
 export interface StreamInfo {
   readonly exists: boolean;

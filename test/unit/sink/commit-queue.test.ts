@@ -31,12 +31,34 @@ it("the shard that is furthest behind goes first, whatever the order in which th
   expect(queue.first).toBeUndefined();
 });
 
-it("batches with few entries, of shards that keep up, do not wait for shards that are behind", () => {
+it("small batches, of shards that keep up, do not wait for shards that are behind", () => {
   const queue = queueOf(batch("behind", 1_500, 100), batch("between", 1_500, 200), batch("quiet", 3, 9_000));
   expect(namesOf(queue.take(limits, 0))).toEqual(["quiet", "behind"]);
 });
 
-it("no batch is put off for half a second while shards that are behind go on and on", () => {
+it("few entries are no small batch where they are large", () => {
+  const few = batch("few", 3, 200);
+  const large = { ...few, request: { ...few.request, bytes: limits.mostBytes / 2 } };
+  expect(namesOf(queueOf(large, batch("behind", 3_000, 100)).take(limits, 0))).toEqual(["behind"]);
+});
+
+it("where all batches are small, as those of hundreds of shards are, they go in the order in which they came", () => {
+  const quiet = Array.from({ length: 40 }, (_, shard) => batch(`behind ${shard}`, 100, shard));
+  const queue = queueOf(...quiet.slice(0, 20), batch("quiet", 3, 9_000), ...quiet.slice(20));
+  expect(namesOf(queue.take(limits, 0)).indexOf("quiet")).toBe(20);
+});
+
+it("one that must be alone keeps its place among the others, if it was not taken before", () => {
+  const queue = queueOf(
+    batch("quiet", 3, 300),
+    batch("truncate", 1, 200, { alone: true }),
+    batch("late", 3, 100),
+  );
+  expect(namesOf(queue.take(limits, 0))).toEqual(["quiet", "late"]);
+  expect(namesOf(queue.take(limits, 0))).toEqual(["truncate"]);
+});
+
+it("no batch is put off for longer than half a second, though shards that are behind go on and on", () => {
   fc.assert(
     fc.property(fc.integer({ min: 256, max: 3_000 }), fc.integer({ min: 1, max: 64 }), (entries, tookMs) => {
       const queue = queueOf(batch("up to date", entries, 1e6));
@@ -62,15 +84,19 @@ it("one that was taken before goes first when it comes again, and by itself", ()
 it("gives out each batch once, within the limits, and one that must be alone by itself", () => {
   const waiting = fc.record({
     entries: fc.integer({ min: 1, max: 4_000 }),
+    bytes: fc.integer({ min: 1, max: 1.5e6 }),
     appendedAtMs: fc.integer({ min: 0, max: 1_000 }),
     since: fc.integer({ min: -1_000, max: 0 }),
     alone: fc.boolean(),
   });
   fc.assert(
     fc.property(fc.array(waiting, { maxLength: 80 }), (all) => {
-      const batches = all.map(({ entries, appendedAtMs, since, alone }, index) =>
-        batch(String(index), entries, appendedAtMs, { since, alone }),
-      );
+      const batches = all.map(({ since, alone, ...request }, index): Batch => ({
+        name: String(index),
+        request,
+        since,
+        alone,
+      }));
       const queue = queueOf(...batches);
       const given: Batch[] = [];
       while (queue.first !== undefined) {
@@ -80,6 +106,8 @@ it("gives out each batch once, within the limits, and one that must be alone by 
         expect(taken.length).toBeGreaterThan(0);
         if (taken.length > 1) {
           expect(entries).toBeLessThanOrEqual(limits.mostEntries);
+          const bytes = taken.reduce((sum, { request }) => sum + request.bytes, 0);
+          expect(bytes).toBeLessThanOrEqual(limits.mostBytes);
           expect(taken.some(({ alone }) => alone)).toBe(false);
         }
         expect(queue.entries).toBe(left - entries);
