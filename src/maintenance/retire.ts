@@ -1,6 +1,5 @@
-import { compareEntryIds, firstEntryId } from "../change/entry-id.ts";
+import { addedAtMs, compareEntryIds, firstEntryId } from "../change/entry-id.ts";
 import type { MaintenanceStore, ShardRecord } from "../sink/maintenance-store.ts";
-import { addedAtMs } from "../change/entry-id.ts";
 import { ask, pairs, valueOf, type StreamRedis } from "../source/ask.ts";
 import type { StreamFacts } from "../source/stream-facts.ts";
 
