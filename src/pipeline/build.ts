@@ -17,6 +17,7 @@ import { ShardStore } from "../sink/shard-store.ts";
 import { StreamRecordStore } from "../sink/stream-record-store.ts";
 import { BufferPool } from "../source/buffer-pool.ts";
 import { readShare, type ReadShare } from "../source/read-size.ts";
+import { ReadTurns } from "../source/read-turns.ts";
 import { RedisWatch } from "../source/redis-watch.ts";
 import type { ShardReader } from "../source/shard-reader.ts";
 import type { Pipeline } from "./pipeline.ts";
@@ -51,6 +52,7 @@ export function buildPipeline(config: Config, parts: PipelineParts): Pipeline {
     mostBytes: config.batchBytes,
   });
   const buffers = new BufferPool(2 * config.databaseConnections);
+  const turns = new ReadTurns();
   const share = (): ReadShare => readShare(supervisor.shards);
   const readers = new Map<string, ShardReader>();
   const reading = (stream: string, reader: ShardReader | undefined): void => {
@@ -79,13 +81,14 @@ export function buildPipeline(config: Config, parts: PipelineParts): Pipeline {
           includes,
           reading,
           buffers,
+          turns,
           share,
           committer,
         },
         lease,
         stopping,
       ),
-    giveBack: (lease, signal) => giveBack({ config, buffers, share }, shards, lease, signal),
+    giveBack: (lease, signal) => giveBack({ config, buffers, turns, share }, shards, lease, signal),
   });
   const upkeep = sinkPool(config, 1);
   const maintenance = new Maintenance({

@@ -18,6 +18,7 @@ import type { Checkpoint, Lease, ShardStore } from "../sink/shard-store.ts";
 import type { StreamRecordStore } from "../sink/stream-record-store.ts";
 import type { BufferPool } from "../source/buffer-pool.ts";
 import type { ReadShare } from "../source/read-size.ts";
+import type { ReadTurns } from "../source/read-turns.ts";
 import { ShardReader } from "../source/shard-reader.ts";
 import { startingPoint } from "../source/starting-point.ts";
 import { runShardLoop } from "./shard-loop.ts";
@@ -25,6 +26,7 @@ import { runShardLoop } from "./shard-loop.ts";
 interface ReadingOptions {
   readonly config: Config;
   readonly buffers: BufferPool;
+  readonly turns: ReadTurns;
   /** What part of a batch each shard may read at a time. */
   readonly share: () => ReadShare;
 }
@@ -155,14 +157,14 @@ async function runSession(
 }
 
 function openReader(
-  { config, buffers, share }: ReadingOptions,
+  { config, buffers, turns, share }: ReadingOptions,
   stream: string,
   signal: AbortSignal,
 ): Promise<ShardReader> {
   const { redisUrl: url, group, member, readBlockMs: blockMs } = config;
   const { batchEntries: maxEntries, batchBytes: targetBytes } = config;
   const limits = { maxEntries, targetBytes, share, blockMs };
-  return ShardReader.open({ url, stream, group, member, buffers, ...limits }, signal);
+  return ShardReader.open({ url, stream, group, member, buffers, turns, ...limits }, signal);
 }
 
 /** Sets the group to the checkpoint, which is elsewhere if the stream was rolled back below it. */
@@ -203,7 +205,7 @@ async function begin(
  * Debezium writes one entry after the other, nothing is added to those any more.
  */
 async function waitForTurn(
-  { config, shards, decisions, buffers, share }: ShardSessionOptions,
+  { config, shards, decisions, buffers, turns, share }: ShardSessionOptions,
   lease: Lease,
   reader: ShardReader,
   stopping: AbortSignal,
@@ -211,7 +213,7 @@ async function waitForTurn(
   while (((await reader.extent())?.length ?? 0n) === 0n && !stopping.aborted)
     await sleep(generationPollMs, stopping);
   for (const { stream, checkpoint } of await shards.earlierGenerations(lease)) {
-    const earlier = await openReader({ config, buffers, share }, stream, stopping);
+    const earlier = await openReader({ config, buffers, turns, share }, stream, stopping);
     if (!(await earlier.hasAfter(checkpoint ?? firstEntryId).finally(() => earlier.close()))) continue;
     throw new SluiceError("GENERATION_WAITS", `${stream} is not applied to its end`, {
       place: { stream: lease.stream },

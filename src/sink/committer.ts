@@ -64,8 +64,8 @@ interface Prepared extends Ticket {
   readonly started: number;
 }
 
-/** From so many entries on a transaction's own cost is small beside its rows'. */
-const worthOne = 256;
+/** A part of a transaction that is worth beginning one beside others: its own cost is small beside its rows' then. */
+const worthyPart = 1 / 2;
 /** How long smaller ones wait for company while another transaction is at work, in milliseconds. */
 const patienceMs = 5;
 
@@ -115,7 +115,7 @@ export class Committer {
     const { first } = waiting;
     if (first === undefined || atWork === this.options.connections) return false;
     if (atWork === 0 || first.alone || performance.now() - first.since >= patienceMs) return true;
-    return waiting.entries >= worthOne;
+    return waiting.entries >= this.options.mostEntries() * worthyPart;
   }
 
   private take(): Ticket[] {

@@ -11,7 +11,7 @@ export interface ReadShare {
 const all: ReadShare = { entries: 1, bytes: 1 };
 
 /** So many of a member's shards read whole batches at a time; more of them share as much. Large entries are what takes memory. */
-const whole: ReadShare = { entries: 18, bytes: 16 };
+const whole: ReadShare = { entries: 24, bytes: 16 };
 
 /** What each of a member's shards may read at a time: what they hold together must not follow their number (I9). */
 export function readShare(shards: number): ReadShare {

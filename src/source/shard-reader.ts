@@ -5,9 +5,10 @@ import { SluiceError } from "../errors/sluice-error.ts";
 import type { BufferPool } from "./buffer-pool.ts";
 import { listOf, pairs } from "./ask.ts";
 import { openRedis, redisUnavailable } from "./connect.ts";
-import { PlaceCheck, type ReadPlace } from "./place-check.ts";
+import { PlaceCheck, type PlaceQuestion, type ReadPlace } from "./place-check.ts";
 import { readEntries } from "./read-entries.ts";
 import { ReadSize, type ReadLimits } from "./read-size.ts";
+import type { ReadTurns } from "./read-turns.ts";
 import { command, commandHead, plainBulk, ReplyChannel } from "./reply-channel.ts";
 import { ReplyCursor } from "./reply-scanner.ts";
 import { readStreamExtent, type ExpectedEntries, type StreamExtent } from "./stream-extent.ts";
@@ -22,6 +23,8 @@ export interface ShardReaderOptions extends ReadLimits {
   readonly blockMs: number;
   /** Where the bytes of replies go; shared by all shards. */
   readonly buffers: BufferPool;
+  /** When a read that does not wait may ask; shared by all shards. */
+  readonly turns: ReadTurns;
 }
 
 const answerMs = 5_000;
@@ -167,18 +170,10 @@ export class ShardReader {
 
   /** The next entries in order; empty when there are none, after waiting if `wait`. Tells the group first what was settled. */
   async read(options: { readonly wait: boolean }): Promise<Entries> {
-    const { stream, blockMs } = this.options;
-    const news = this.newsForGroup(options.wait);
-    const read = this.readHead(options.wait) + plainBulk(this.last);
-    const question = this.placeCheck.question(this.place);
-    this.channel ??= new ReplyChannel(this.redis, this.options.buffers);
-    const timeoutMs = answerMs + (options.wait ? blockMs : 0);
+    const { stream, turns } = this.options;
     try {
-      const commands = news.join("") + read + question.command;
-      const replies = new ReplyCursor(
-        await this.channel.exchange(commands, news.length + 2, timeoutMs, this.size.mostBytes),
-      );
-      for (let index = 0; index < news.length; index++) passOver(replies);
+      const asking = options.wait ? this.ask(true) : turns.take(() => this.ask(false));
+      const { replies, question } = await asking;
       throwError(replies);
       const entries = entriesOfStream(replies);
       const isThere = entries.length === 0 || this.placeCheck.isThere(replies, question);
@@ -189,6 +184,22 @@ export class ShardReader {
     } catch (error) {
       throw asRedisError(error, stream);
     }
+  }
+
+  private async ask(
+    wait: boolean,
+  ): Promise<{ readonly replies: ReplyCursor; readonly question: PlaceQuestion }> {
+    const news = this.newsForGroup(wait);
+    const read = this.readHead(wait) + plainBulk(this.last);
+    const question = this.placeCheck.question(this.place);
+    this.channel ??= new ReplyChannel(this.redis, this.options.buffers);
+    const timeoutMs = answerMs + (wait ? this.options.blockMs : 0);
+    const commands = news.join("") + read + question.command;
+    const replies = new ReplyCursor(
+      await this.channel.exchange(commands, news.length + 2, timeoutMs, this.size.mostBytes),
+    );
+    for (let index = 0; index < news.length; index++) passOver(replies);
+    return { replies, question };
   }
 
   /** Of the command that reads, all but the place: it is the same from one read to the next for the most part. */

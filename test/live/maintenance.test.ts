@@ -6,6 +6,7 @@ import { Trimmer, type TrimRound } from "../../src/maintenance/trimmer.ts";
 import { MaintenanceStore } from "../../src/sink/maintenance-store.ts";
 import { readStreamFindings } from "../../src/sink/stream-record-store.ts";
 import { BufferPool } from "../../src/source/buffer-pool.ts";
+import { ReadTurns } from "../../src/source/read-turns.ts";
 import { ShardReader } from "../../src/source/shard-reader.ts";
 import { readStreamFacts } from "../../src/source/stream-facts.ts";
 import { createKeptStream } from "../support/kept-stream.ts";
@@ -185,6 +186,7 @@ it("lets the consumers of members that are gone be removed by the shard's reader
     targetBytes: 10_000,
     blockMs: 10,
     buffers: new BufferPool(1),
+    turns: new ReadTurns(),
   };
   const reader = await ShardReader.open({ url: config.redisUrl, ...options });
   await reader.rewind({ id: undefined, entries: 0n });

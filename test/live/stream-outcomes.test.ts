@@ -11,6 +11,7 @@ import type { Warning } from "../../src/observe/progress.ts";
 import { ownShard, type ShardSessionOptions } from "../../src/pipeline/shard-session.ts";
 import { collectStatus } from "../../src/pipeline/status.ts";
 import { BufferPool } from "../../src/source/buffer-pool.ts";
+import { ReadTurns } from "../../src/source/read-turns.ts";
 import { ShardReader } from "../../src/source/shard-reader.ts";
 import { numberedEntries } from "../support/entries.ts";
 import { quietProgress } from "../support/member.ts";
@@ -265,6 +266,7 @@ it.each([undefined, "10-0"])(
       url: inject("redisUrl"),
       ...options,
       buffers: new BufferPool(1),
+      turns: new ReadTurns(),
     });
     using _reader = { [Symbol.dispose]: () => reader.close() };
     await reader.rewind({ id, entries: id === undefined ? 0n : 10n });

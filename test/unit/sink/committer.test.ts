@@ -1,13 +1,13 @@
 import type pg from "pg";
 import fc from "fast-check";
-import { expect, it } from "vitest";
+import { expect, it, vi } from "vitest";
 import { batchesOfTransaction, Committer, type CommitRequest } from "../../../src/sink/committer.ts";
 import type { ShardBatch } from "../../../src/sink/batch-transaction.ts";
 
 const batch = { move: {}, segments: [] } as unknown as ShardBatch;
 
-function requestOf(stream: string): CommitRequest {
-  const entries = { entries: 1, bytes: 1, appendedAtMs: 0, alone: false };
+function requestOf(stream: string, count = 1): CommitRequest {
+  const entries = { entries: count, bytes: 1, appendedAtMs: 0, alone: false };
   return { stream, ...entries, begun: () => undefined, prepare: () => Promise.resolve(batch) };
 }
 
@@ -28,6 +28,38 @@ it("batches that are ready in the same turn of the event loop share a transactio
   await expect(first).rejects.toThrow("no database");
   await expect(second).rejects.toThrow("no database");
   expect(connected).toBe(1);
+});
+
+it("beside another transaction one begins with half of what it takes, or after five milliseconds", async () => {
+  vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout", "setImmediate", "performance"] });
+  try {
+    let connected = 0;
+    const connect = (): Promise<never> => {
+      connected++;
+      return new Promise(() => undefined);
+    };
+    const pool = { connect } as unknown as pg.Pool;
+    const shards = { move: () => expect.fail(), moving: () => expect.fail() };
+    const committer = new Committer({
+      ...{ pool, shards, connections: 4 },
+      ...{ mostEntries: () => 1000, mostBytes: 1e6 },
+    });
+    const commit = async (stream: string, entries: number): Promise<number> => {
+      void committer.commit(requestOf(stream, entries));
+      await vi.advanceTimersByTimeAsync(0);
+      return connected;
+    };
+    expect(await commit("cdc.0", 1)).toBe(1);
+    expect(await commit("cdc.1", 250)).toBe(1);
+    expect(await commit("cdc.2", 250)).toBe(2);
+    expect(await commit("cdc.3", 499)).toBe(2);
+    await vi.advanceTimersByTimeAsync(4);
+    expect(connected).toBe(2);
+    await vi.advanceTimersByTimeAsync(2);
+    expect(connected).toBe(3);
+  } finally {
+    vi.useRealTimers();
+  }
 });
 
 it("takes more into a transaction the more there is at hand, and leaves half of it for the next ones", () => {
