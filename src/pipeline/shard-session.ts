@@ -185,8 +185,8 @@ async function begin(
   const deleted = deletedLater ? await reader.deletedPending(id) : [];
   if (deleted.length > 0)
     progress.rewound(stream, `deleted from the stream while pending: ${deleted.join(", ")}`, 0);
-  const held = await reader.removeOthers();
   if (start.kind === "gap") {
+    await reader.removeOthers();
     const place = { stream, ...(saved.id === undefined ? {} : { entryId: saved.id }) };
     throw new SluiceError("STREAM_GAP", start.message, { place });
   }
@@ -195,7 +195,7 @@ async function begin(
     await shards.reset(lease, saved, checkpoint);
     await records.beginAnew(stream, start.reason);
   } else if (checkpoint.entries !== saved.entries) await shards.reset(lease, saved, checkpoint);
-  const reclaimed = held + (await reader.rewind(checkpoint));
+  const reclaimed = await reader.rewind(checkpoint);
   progress.rewound(stream, start.kind === "anew" ? start.reason : "begin", reclaimed);
   return checkpoint;
 }

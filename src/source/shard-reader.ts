@@ -126,17 +126,13 @@ export class ShardReader {
     }
   }
 
-  /**
-   * Rids the group of everyone but this member, also where reading cannot begin: registered are those who run, and the checkpoint
-   * remembers what is missing. Returns how many entries they held.
-   */
-  async removeOthers(): Promise<number> {
+  /** Rids the group of everyone but this member where reading cannot begin: registered are those who run, and the checkpoint remembers what is missing. */
+  async removeOthers(): Promise<void> {
     const { stream, group, member } = this.options;
     const others = (await this.consumers())?.filter(({ name }) => name !== member);
     const pipeline = this.redis.pipeline();
     for (const { name } of others ?? []) pipeline.call("XGROUP", "DELCONSUMER", stream, group, name);
     throwFirst(await this.answer(pipeline.exec()));
-    return pendingOf(others);
   }
 
   /** Leaves the group to whoever reads next: at the checkpoint, without this member. */
