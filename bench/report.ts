@@ -1,5 +1,6 @@
 import { mkdirSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
+import { redisSettings } from "../demo/local/redis-server.ts";
 import type { CommitTimeCheck } from "./commit-time-check.ts";
 import type { GrowthCell } from "./growth.ts";
 import type { LatencyResult } from "./latency.ts";
@@ -48,7 +49,7 @@ function machineText({ machine, sockets }: Results): string {
   return (
     `${machine.cores} cores (${machine.processor}), ${machine.memoryGib} GiB · Node ${machine.node} · ` +
     `PostgreSQL ${machine.postgres} · Redis ${machine.redis}\n` +
-    `every PostgreSQL: defaults and ${settings.join(", ")} · Redis: appendonly, everysec\n` +
+    `every PostgreSQL: defaults and ${settings.join(", ")} · Redis: appendonly, everysec, stream-node-max-bytes ${redisSettings["stream-node-max-bytes"]}\n` +
     `reached by ${sockets ? "Unix-domain sockets, by Debezium's programs by TCP" : "TCP"}`
   );
 }

@@ -52,6 +52,19 @@ export async function startRedis(options: RedisOptions): Promise<RedisServer> {
   };
 }
 
+/** As in docker-compose.yml, which says why. */
+export const redisSettings = {
+  appendonly: "yes",
+  "maxmemory-policy": "noeviction",
+  save: "",
+  "stream-node-max-bytes": "16384",
+};
+
+/** Settings as arguments of redis-server. */
+export function redisArguments(settings: Readonly<Record<string, string>>): string[] {
+  return Object.entries(settings).flatMap(([name, value]) => [`--${name}`, value]);
+}
+
 interface Launch {
   readonly command: string;
   readonly folder: string;
@@ -66,16 +79,14 @@ async function startServer({ command, folder, port, socket, appendfsync }: Launc
     port: String(port),
     dir: folder,
     daemonize: "no",
-    appendonly: "yes",
     appendfsync,
-    "maxmemory-policy": "noeviction",
-    save: "",
+    ...redisSettings,
     ...(socket !== undefined && { unixsocket: socket }),
   };
   const server = await startProgram({
     name: "Redis",
     command,
-    args: Object.entries(settings).flatMap(([name, value]) => [`--${name}`, value]),
+    args: redisArguments(settings),
     logFile: `${folder}.log`,
     cwd: folder,
   });

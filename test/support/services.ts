@@ -48,8 +48,9 @@ async function isDockerUp(): Promise<boolean> {
 const containers: Source = {
   async redis() {
     const { GenericContainer } = await import("testcontainers");
+    const { redisArguments, redisSettings } = await import("../../demo/local/redis-server.ts");
     const container = await new GenericContainer(composeImage("redis"))
-      .withCommand(["redis-server", "--appendonly", "yes", "--maxmemory-policy", "noeviction"])
+      .withCommand(["redis-server", ...redisArguments(redisSettings)])
       .withExposedPorts(6379)
       .start();
     const url = `redis://${container.getHost()}:${container.getMappedPort(6379)}`;
