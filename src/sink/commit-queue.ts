@@ -37,8 +37,14 @@ export class CommitQueue<Each extends Waiting> {
     return this.waiting[0];
   }
 
-  get entries(): number {
-    return this.waiting.reduce((sum, { request }) => sum + request.entries, 0);
+  /** Whether all that wait are at least such a part of a transaction, by entries or by bytes. */
+  fills(part: number, { mostEntries, mostBytes }: TransactionLimits): boolean {
+    let [entries, bytes] = [0, 0];
+    for (const { request } of this.waiting) {
+      entries += request.entries;
+      bytes += request.bytes;
+    }
+    return entries >= mostEntries * part || bytes >= mostBytes * part;
   }
 
   add(batch: Each): void {

@@ -8,7 +8,7 @@ import {
   type ShardBatch,
   type TransactionParts,
 } from "./batch-transaction.ts";
-import { CommitQueue, type Waiting } from "./commit-queue.ts";
+import { CommitQueue, type TransactionLimits, type Waiting } from "./commit-queue.ts";
 import { CopyRefused, CopyTrials } from "./copy-inserts.ts";
 import type { ShardStore } from "./shard-store.ts";
 import { DatabaseHorizon, HorizonMoved } from "./tombstone-horizon.ts";
@@ -115,12 +115,16 @@ export class Committer {
     const { first } = waiting;
     if (first === undefined || atWork === this.options.connections) return false;
     if (atWork === 0 || first.alone || performance.now() - first.since >= patienceMs) return true;
-    return waiting.entries >= this.options.mostEntries() * worthyPart;
+    return waiting.fills(worthyPart, this.limits);
   }
 
   private take(): Ticket[] {
+    return this.waiting.take(this.limits, performance.now());
+  }
+
+  private get limits(): TransactionLimits {
     const { mostEntries, mostBytes } = this.options;
-    return this.waiting.take({ mostEntries: mostEntries(), mostBytes }, performance.now());
+    return { mostEntries: mostEntries(), mostBytes };
   }
 
   private async serve(tickets: readonly Ticket[]): Promise<void> {

@@ -100,20 +100,29 @@ it("gives out each batch once, within the limits, and one that must be alone by 
       const queue = queueOf(...batches);
       const given: Batch[] = [];
       while (queue.first !== undefined) {
-        const left = queue.entries;
         const taken = queue.take(limits, 0);
-        const entries = taken.reduce((sum, { request }) => sum + request.entries, 0);
         expect(taken.length).toBeGreaterThan(0);
         if (taken.length > 1) {
+          const entries = taken.reduce((sum, { request }) => sum + request.entries, 0);
           expect(entries).toBeLessThanOrEqual(limits.mostEntries);
           const bytes = taken.reduce((sum, { request }) => sum + request.bytes, 0);
           expect(bytes).toBeLessThanOrEqual(limits.mostBytes);
           expect(taken.some(({ alone }) => alone)).toBe(false);
         }
-        expect(queue.entries).toBe(left - entries);
         given.push(...taken);
       }
       expect(namesOf(given).toSorted()).toEqual(namesOf(batches).toSorted());
     }),
   );
+});
+
+it("fills a part of a transaction with entries or with bytes, none of which are counted that were taken", () => {
+  const queue = queueOf(batch("few", 700, 1), batch("more", 799, 2));
+  expect(queue.fills(1 / 2, limits)).toBe(false);
+  queue.add(batch("last", 1, 3));
+  expect(queue.fills(1 / 2, limits)).toBe(true);
+  queue.take(limits, 0);
+  expect(queue.fills(1 / 2, limits)).toBe(false);
+  queue.add(batch("large", 1, 4, { request: { entries: 1, bytes: 5e5, appendedAtMs: 4 } }));
+  expect(queue.fills(1 / 2, limits)).toBe(true);
 });

@@ -6,8 +6,8 @@ import type { ShardBatch } from "../../../src/sink/batch-transaction.ts";
 
 const batch = { move: {}, segments: [] } as unknown as ShardBatch;
 
-function requestOf(stream: string, count = 1): CommitRequest {
-  const entries = { entries: count, bytes: 1, appendedAtMs: 0, alone: false };
+function requestOf(stream: string, count = 1, bytes = 1): CommitRequest {
+  const entries = { entries: count, bytes, appendedAtMs: 0, alone: false };
   return { stream, ...entries, begun: () => undefined, prepare: () => Promise.resolve(batch) };
 }
 
@@ -44,19 +44,20 @@ it("beside another transaction one begins with half of what it takes, or after f
       ...{ pool, shards, connections: 4 },
       ...{ mostEntries: () => 1000, mostBytes: 1e6 },
     });
-    const commit = async (stream: string, entries: number): Promise<number> => {
-      void committer.commit(requestOf(stream, entries));
+    const commit = async (stream: string, entries: number, bytes = 1): Promise<number> => {
+      void committer.commit(requestOf(stream, entries, bytes));
       await vi.advanceTimersByTimeAsync(0);
       return connected;
     };
     expect(await commit("cdc.0", 1)).toBe(1);
     expect(await commit("cdc.1", 250)).toBe(1);
     expect(await commit("cdc.2", 250)).toBe(2);
-    expect(await commit("cdc.3", 499)).toBe(2);
+    expect(await commit("cdc.3", 1, 5e5)).toBe(3);
+    expect(await commit("cdc.4", 499, 4.9e5)).toBe(3);
     await vi.advanceTimersByTimeAsync(4);
-    expect(connected).toBe(2);
-    await vi.advanceTimersByTimeAsync(2);
     expect(connected).toBe(3);
+    await vi.advanceTimersByTimeAsync(2);
+    expect(connected).toBe(4);
   } finally {
     vi.useRealTimers();
   }
