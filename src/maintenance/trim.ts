@@ -97,8 +97,8 @@ export interface TrimOptions {
  * Removes the entries below the bound, oldest first, in bounded pieces; returns how many went. By id and never by length (MAXLEN): an
  * entry that is added between the decision and the command would push out one that nobody has applied.
  *
- * `~` removes whole nodes of the stream only, which costs Redis next to nothing: up to one node (at most 100 entries or 4 KiB by Redis's
- * defaults) that could go stays, also under memory pressure.
+ * `~` removes whole nodes of the stream only, which costs Redis next to nothing: up to one node (100 entries, or what Redis's
+ * `stream-node-max-bytes` says) that could go stays, also under memory pressure.
  */
 export async function trimStream(
   redis: StreamRedis,

@@ -106,8 +106,10 @@ export class Committer {
   private next(): void {
     clearTimeout(this.timer);
     while (this.mayBegin()) void this.serve(this.take());
-    if (this.waiting.first !== undefined && this.atWork < this.options.connections)
-      this.timer = setTimeout(() => this.next(), patienceMs);
+    const { first } = this.waiting;
+    if (first === undefined || this.atWork === this.options.connections) return;
+    const leftMs = first.since + patienceMs - performance.now();
+    this.timer = setTimeout(() => this.next(), Math.max(1, Math.ceil(leftMs)));
   }
 
   private mayBegin(): boolean {

@@ -272,7 +272,7 @@ export class ShardReader {
     this.toSettle = true;
   }
 
-  /** Ends a waiting read at once. */
+  /** Ends a read at once; one that waits for its turn ends when that comes. */
   close(): void {
     if (this.closed) return;
     this.closed = true;

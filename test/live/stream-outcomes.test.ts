@@ -444,4 +444,5 @@ it("tells which entries were deleted from the stream while a dead consumer held 
   expect(told).toHaveLength(1);
   expect(told[0]).toContain(deleted);
   expect(told[0]).not.toContain(kept);
+  expect(member.seen.reclaimed).toBe(6);
 });

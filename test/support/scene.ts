@@ -58,6 +58,8 @@ export interface RunningMember extends AsyncDisposable {
     /** Entries that were read of each stream. */
     readonly read: ReadonlyMap<string, number>;
     readonly rewound: number;
+    /** Entries that consumers held when a session began. */
+    readonly reclaimed: number;
     readonly reasons: readonly string[];
   };
 }
@@ -140,14 +142,15 @@ export async function startMember(config: Config): Promise<RunningMember> {
   const codes: ErrorCode[] = [];
   const reasons: string[] = [];
   const read = new Map<string, number>();
-  const seen = { codes, reasons, read, rewound: 0 };
+  const seen = { codes, reasons, read, rewound: 0, reclaimed: 0 };
   const note = (error: SluiceError | undefined): void => {
     if (error !== undefined) codes.push(error.code);
   };
   const progress: ProgressListener = {
     ...quietProgress,
     entriesRead: (stream, entries) => void read.set(stream, (read.get(stream) ?? 0) + entries),
-    rewound: (_stream, reason) => {
+    rewound: (_stream, reason, reclaimed) => {
+      seen.reclaimed += reclaimed;
       seen.rewound++;
       reasons.push(reason);
     },

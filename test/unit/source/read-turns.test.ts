@@ -73,3 +73,17 @@ it("a read that is not answered keeps the others waiting no longer than a turn, 
   await vi.advanceTimersByTimeAsync(1);
   expect(open).toHaveLength(3 * atATime);
 });
+
+it("turns that nobody waited for are there again", async () => {
+  const turns = new ReadTurns();
+  for (let round = 0; round < 2; round++) {
+    const { open, answers } = ask(turns, atATime);
+    await vi.advanceTimersByTimeAsync(0);
+    expect(open).toHaveLength(atATime);
+    for (const { number, end } of open) end.resolve(number);
+    await Promise.all(answers);
+  }
+  const { open } = ask(turns, atATime + 1);
+  await vi.advanceTimersByTimeAsync(0);
+  expect(open).toHaveLength(atATime);
+});
