@@ -10,26 +10,32 @@ export interface CatchUp {
   readonly timeoutMs: number;
 }
 
+/** A report of the status is at most so old. */
+const oldestReportMs = 1_000;
+
 /**
  * Waits until the read database holds everything that the primary has committed.
  *
- * Debezium sends in commit order: once the last row has arrived, all others are in Redis at least, and then nothing may wait there.
+ * Debezium sends in commit order: once the last row has arrived, all others are in Redis at least, and nothing may wait there by a report
+ * from after that.
  */
 export async function waitUntilCaughtUp({ primaryUrl, readUrl, sample, timeoutMs }: CatchUp): Promise<void> {
   const marker = randomUUID();
   const insert = "INSERT INTO shop.users (public_id, name) VALUES ($1, 'The last row')";
   await query(primaryUrl, insert, [marker]);
   const deadline = performance.now() + timeoutMs;
-  let arrived = false;
+  let arrivedAt: number | undefined;
   let latest: Sample | undefined;
   while (performance.now() < deadline) {
-    arrived ||= (await query(readUrl, "SELECT FROM shop.users WHERE public_id = $1", [marker])) === 1;
-    latest = arrived ? await sample() : undefined;
+    if ((await query(readUrl, "SELECT FROM shop.users WHERE public_id = $1", [marker])) === 1)
+      arrivedAt ??= performance.now();
+    const isNew = arrivedAt !== undefined && performance.now() - arrivedAt > oldestReportMs;
+    latest = isNew ? await sample() : undefined;
     if (latest !== undefined && isDrained(latest)) return;
     await sleep(200);
   }
   throw new Error(
-    `the read database has not caught up within ${timeoutMs / 1000} s: ${reason(arrived, latest)}`,
+    `the read database has not caught up within ${timeoutMs / 1000} s: ${reason(arrivedAt !== undefined, latest)}`,
   );
 }
 
