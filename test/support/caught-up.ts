@@ -15,7 +15,7 @@ export interface CatchUp {
 }
 
 /** A report of the status is at most so old. */
-const oldestReportMs = 1_000;
+export const oldestReportMs = 1_000;
 
 /**
  * Waits until all that is committed at the primary by now is applied. A marker that arrived proves that everything before it is
