@@ -10,9 +10,6 @@ export interface CatchUp {
   readonly timeoutMs: number;
 }
 
-/** A report of the status is at most so old. */
-const oldestReportMs = 1_000;
-
 /**
  * Waits until the read database holds everything that the primary has committed.
  *
@@ -28,10 +25,9 @@ export async function waitUntilCaughtUp({ primaryUrl, readUrl, sample, timeoutMs
   let latest: Sample | undefined;
   while (performance.now() < deadline) {
     if ((await query(readUrl, "SELECT FROM shop.users WHERE public_id = $1", [marker])) === 1)
-      arrivedAt ??= performance.now();
-    const isNew = arrivedAt !== undefined && performance.now() - arrivedAt > oldestReportMs;
-    latest = isNew ? await sample() : undefined;
-    if (latest !== undefined && isDrained(latest)) return;
+      arrivedAt ??= Date.now();
+    latest = arrivedAt === undefined ? undefined : await sample();
+    if (latest !== undefined && latest.collectedAtMs > (arrivedAt ?? Infinity) && isDrained(latest)) return;
     await sleep(200);
   }
   throw new Error(

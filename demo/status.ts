@@ -13,6 +13,8 @@ interface ShardView {
 
 export interface Sample {
   readonly atMs: number;
+  /** When sluice asked its stores, in milliseconds since 1970: before `atMs`, by a second at most. */
+  readonly collectedAtMs: number;
   readonly shards: readonly ShardSample[];
   readonly warnings: readonly string[];
 }
@@ -25,6 +27,7 @@ interface ShardSample extends ShardView {
 }
 
 interface Report {
+  readonly collectedAt: string;
   readonly shards: readonly ShardView[];
   readonly warnings: readonly { readonly code: string; readonly message: string }[];
 }
@@ -41,7 +44,8 @@ export async function takeSample(httpUrl: string, redis: Redis): Promise<Sample 
     }),
   );
   const warnings = report.warnings.map((warning) => `${warning.code}: ${warning.message}`);
-  return { atMs: performance.now(), shards, warnings };
+  const collectedAtMs = Date.parse(report.collectedAt);
+  return { atMs: performance.now(), collectedAtMs, shards, warnings };
 }
 
 async function readStatus(httpUrl: string): Promise<Report | undefined> {

@@ -25,6 +25,8 @@ import { readRedisFacts, readStreamInfo, type StreamInfo } from "../source/strea
 /** The contract of `sluice status --json` and `GET /status`. Fields may be added, never renamed. */
 export interface StatusReport {
   readonly pipeline: string;
+  /** When both stores were asked, ISO 8601: the server's reports may be a second old. */
+  readonly collectedAt: string;
   readonly members: readonly MemberStatus[];
   readonly shards: readonly ShardStatus[];
   readonly warnings: readonly Warning[];
@@ -77,6 +79,7 @@ export async function collectStatus(
   pool: StatusDatabase,
   redis: StreamRedis | undefined,
 ): Promise<StatusReport> {
+  const collectedAt = new Date().toISOString();
   const known = await readPipelineRows(pool, config.pipeline);
   const { members, shards: all } = known;
   const shards = all.filter(({ retired }) => !retired);
@@ -89,6 +92,7 @@ export async function collectStatus(
   );
   return {
     pipeline: config.pipeline,
+    collectedAt,
     members: members.map((member) => ({
       ...member,
       shards: rows.filter((row) => row.owner === member.name).map((row) => row.stream),

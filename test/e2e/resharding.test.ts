@@ -5,7 +5,7 @@ import pg from "pg";
 import { expect, it } from "vitest";
 import { compareDatabases } from "../../demo/compare.ts";
 import { startDebezium, type DebeziumServer } from "../../demo/local/debezium-server.ts";
-import { markerTable, oldestReportMs, statusOf } from "../support/caught-up.ts";
+import { isAfter, markerTable, statusOf } from "../support/caught-up.ts";
 import { startPipeline, type RunningPipeline } from "../support/pipeline.ts";
 import { runSluice, startSluice, type SluiceProcess } from "../support/sluice-process.ts";
 
@@ -160,11 +160,14 @@ async function checkpoints(readUrl: string, generation: number): Promise<(string
 async function untilThirdIsApplied({ primaryUrl, readUrl }: RunningPipeline, httpUrl: string): Promise<void> {
   await ask(primaryUrl, "INSERT INTO marker VALUES (gen_random_uuid())");
   await expect.poll(() => ask(readUrl, "SELECT FROM marker"), slow).toHaveLength(1);
-  await pause(oldestReportMs + 10);
-  const lags = async (): Promise<unknown[]> =>
-    ((await statusOf(httpUrl))?.shards ?? [])
+  const seenAt = Date.now();
+  const lags = async (): Promise<unknown[]> => {
+    const status = await statusOf(httpUrl);
+    if (status === undefined || !isAfter(status, seenAt)) return [];
+    return status.shards
       .filter(({ stream }) => stream.startsWith(third.prefix))
       .map(({ lagEntries }) => lagEntries);
+  };
   await expect.poll(lags, slow).toEqual(Array(third.shards).fill(0));
 }
 

@@ -247,9 +247,12 @@ it("a running member answers for its health, status and metrics, and the command
   expect(await metrics.text()).toMatch(/^sluice_state\{.*state="running"\} 1$/m);
 
   const served = (await (await get("/status")).json()) as StatusReport;
+  const askedAt = Date.now();
   const printed = await runSluice(["status", "--json"], environment);
   expect(printed).toMatchObject({ code: 0, stderr: "" });
   const report = JSON.parse(printed.stdout) as StatusReport;
+  expect(Date.parse(report.collectedAt)).toBeGreaterThanOrEqual(askedAt);
+  expect(Date.parse(served.collectedAt)).toBeLessThanOrEqual(askedAt);
   expect(shapeOf(report)).toEqual(shapeOf(served));
   expect(report).toMatchObject({
     pipeline: "default",

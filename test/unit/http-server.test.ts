@@ -11,7 +11,13 @@ const healthy: PipelineHealth = {
   redisReachable: true,
   databaseReachable: true,
 };
-const report: StatusReport = { pipeline: "p", members: [], shards: [], warnings: [] };
+const report: StatusReport = {
+  pipeline: "p",
+  collectedAt: "2026-01-01T00:00:00.000Z",
+  members: [],
+  shards: [],
+  warnings: [],
+};
 
 const servers: HttpServer[] = [];
 afterEach(async () => {

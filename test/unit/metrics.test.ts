@@ -46,6 +46,8 @@ const shard = {
   bytes: null,
 } as const;
 
+const ofPipeline = { pipeline: "p", collectedAt: "2026-01-01T00:00:00.000Z" };
+
 function metricsOf(status: () => Promise<StatusReport>, now?: () => number): Metrics {
   const health = {
     registered: true,
@@ -66,7 +68,7 @@ function metricsOf(status: () => Promise<StatusReport>, now?: () => number): Met
 }
 
 test("what the pipeline tells and the stores know is served", async () => {
-  const metrics = metricsOf(async () => ({ pipeline: "p", members: [], shards: [shard], warnings: [] }));
+  const metrics = metricsOf(async () => ({ ...ofPipeline, members: [], shards: [shard], warnings: [] }));
   metrics.listener.entriesRead("cdc.0", 3, 300);
   metrics.listener.batchApplied({
     stream: "cdc.0",
@@ -160,7 +162,7 @@ test("what is told between two scrapes is added once to what was there", async (
 test("what is told while a scrape asks the stores is in it", async () => {
   const metrics: Metrics = metricsOf(async () => {
     metrics.listener.entriesRead("cdc.0", 3, 300);
-    return { pipeline: "p", members: [], shards: [], warnings: [] };
+    return { ...ofPipeline, members: [], shards: [], warnings: [] };
   });
   expect(await metrics.text()).toContain('sluice_entries_read_total{stream="cdc.0"} 3\n');
 });
@@ -174,7 +176,7 @@ test("lag that is not known is absent, not zero", async () => {
   let known = true;
   const metrics = metricsOf(async () => {
     const shards = [{ ...shard, lagEntries: known ? 5 : null }];
-    return { pipeline: "p", members: [], shards, warnings: [] };
+    return { ...ofPipeline, members: [], shards, warnings: [] };
   });
   expect(await metrics.text()).toContain('sluice_stream_lag_entries{stream="cdc.0"} 5');
   known = false;
@@ -183,14 +185,14 @@ test("lag that is not known is absent, not zero", async () => {
 
 test("a warning is 1 while it holds and absent when it does not", async () => {
   let warnings = [{ code: "REDIS_EVICTS", message: "it evicts", remedy: "Stop it." }];
-  const metrics = metricsOf(async () => ({ pipeline: "p", members: [], shards: [shard], warnings }));
+  const metrics = metricsOf(async () => ({ ...ofPipeline, members: [], shards: [shard], warnings }));
   expect(await metrics.text()).toContain('sluice_warning{code="REDIS_EVICTS"} 1');
   warnings = [];
   expect(await metrics.text()).not.toContain("sluice_warning{");
 });
 
 test("what is left for replays and what maintenance removed is served", async () => {
-  const metrics = metricsOf(async () => ({ pipeline: "p", members: [], shards: [shard], warnings: [] }));
+  const metrics = metricsOf(async () => ({ ...ofPipeline, members: [], shards: [shard], warnings: [] }));
   metrics.listener.entriesTrimmed("cdc.0", 100);
   metrics.listener.consumersRemoved("cdc.0", ["gone"]);
   const text = await metrics.text();

@@ -7,7 +7,7 @@ function sample(atMs: number, added: number): Sample {
     ...{ stream: "cdc.0", state: "running", owner: "a", lastError: null },
     ...{ lagEntries: 0, pendingEntries: 0, freshnessSeconds: 0, added, applied: added },
   };
-  return { atMs, shards: [shard], warnings: [] };
+  return { atMs, collectedAtMs: atMs, shards: [shard], warnings: [] };
 }
 
 function recorded(isTTY: boolean): {

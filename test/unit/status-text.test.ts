@@ -26,6 +26,7 @@ const member = {
 
 const report = {
   pipeline: "default",
+  collectedAt: "2026-01-01T00:00:00.000Z",
   members: [member],
   shards: [shard],
   warnings: [],
